@@ -1,0 +1,126 @@
+/**
+ * The daemon's local HTTP API (JSON over the unix socket `apiSocket`), as the CLI sees it. The socket's directory is 0700:
+ * who can open it is the user who started Springtide.
+ *
+ *   GET    /v1/status                          SystemStatus
+ *   GET    /v1/caches                          CacheStatus[]
+ *   GET    /v1/caches/:name                    CacheStatus
+ *   POST   /v1/caches                          CacheSpecInput -> NDJSON of Progress, last line `done` or `failed`
+ *   DELETE /v1/caches/:name                    -> NDJSON of Progress
+ *   POST   /v1/caches/:name/failover           { shard } -> NDJSON of Progress
+ *   GET    /v1/caches/:name/users              UserStatus[]
+ *   PUT    /v1/caches/:name/users/:user        UserChange (creates or modifies) -> UserStatus
+ *   DELETE /v1/caches/:name/users/:user        204
+ *   GET    /v1/engines                         EngineStatus[]
+ *   POST   /v1/engines/:line                   -> NDJSON of Progress (installs)
+ *   DELETE /v1/engines/:line                   204
+ *   POST   /v1/shutdown                        { } -> NDJSON of Progress; everything stops, the daemon last
+ *
+ * Errors: HTTP status 4xx/5xx and an ApiFailure; codes follow AWS where it has one.
+ */
+import type { CacheSpec } from './cache-spec.ts';
+import type { CommandGroup, LatencyHistogram, NodeUsage } from './usage.ts';
+
+export interface ApiFailure {
+  /** Stable, AWS's own where it has one: ServerlessCacheAlreadyExistsFault, InvalidParameterValue ... */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** One line of a long operation. `fraction` 0..1 drives a progress bar. */
+export type Progress =
+  | { readonly type: 'progress'; readonly step: string; readonly fraction: number; readonly detail?: string }
+  | { readonly type: 'done'; readonly cache?: CacheStatus }
+  | { readonly type: 'failed'; readonly error: ApiFailure };
+
+/** AWS's serverless status values, lower case (reference section 4). */
+export type CacheState = 'creating' | 'available' | 'modifying' | 'deleting' | 'create-failed';
+
+export interface NodeStatus {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number | null;
+  readonly shard: number;
+  readonly role: 'primary' | 'replica';
+  readonly state: 'starting' | 'online' | 'syncing' | 'lost' | 'stopping';
+  readonly usedMemoryBytes: number | null;
+  readonly keys: number | null;
+  /** Replica: bytes behind its primary. */
+  readonly replicationLagBytes: number | null;
+  readonly restarts: number;
+}
+
+/** Sums over proxies, from their Usage; rates are over the last second or so. */
+export interface CacheTraffic {
+  readonly requestsPerSecond: number;
+  readonly connections: number;
+  readonly bytesInPerSecond: number;
+  readonly bytesOutPerSecond: number;
+  readonly errorsByKind: Readonly<Record<string, number>>;
+  readonly retries: number;
+  readonly latencyByGroup: Readonly<Record<CommandGroup, LatencyHistogram>>;
+  readonly nodes: readonly NodeUsage[];
+}
+
+export interface CacheStatus {
+  readonly spec: CacheSpec;
+  readonly id: string;
+  readonly state: CacheState;
+  /** Why, where the state needs a reason (`create-failed`, a port that proxies could not take ...). */
+  readonly reason: string | null;
+  readonly engineFullVersion: string | null;
+  readonly endpoint: string;
+  readonly readerEndpoint: string;
+  readonly createdAtMs: number;
+  readonly nodes: readonly NodeStatus[];
+  readonly traffic: CacheTraffic | null;
+}
+
+export interface ProxyStatus {
+  readonly index: number;
+  readonly pid: number | null;
+  readonly state: 'starting' | 'serving' | 'lost';
+  readonly restarts: number;
+  readonly topologyVersion: number;
+  readonly cpuSeconds: number;
+  readonly memoryBytes: number;
+}
+
+export interface SystemStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAtMs: number;
+  readonly dataDir: string;
+  /** `http://127.0.0.1:PORT/metrics`, or null when it could not listen. */
+  readonly metricsUrl: string | null;
+  readonly proxies: readonly ProxyStatus[];
+  readonly caches: readonly CacheStatus[];
+}
+
+export interface UserStatus {
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly nopass: boolean;
+  readonly passwords: number;
+  readonly rules: string;
+}
+
+/** PUT of a user: what is absent stays as it is (a new user: off, no password, no rules, as ACL SETUSER does). */
+export interface UserChange {
+  readonly enabled?: boolean;
+  readonly nopass?: boolean;
+  /** Clear text over the private unix socket; at most two; stored as SHA-256 only. Replaces those there were. */
+  readonly passwords?: readonly string[];
+  readonly rules?: string;
+}
+
+export interface EngineStatus {
+  readonly engine: 'valkey';
+  readonly line: string;
+  readonly version: string | null;
+  readonly installed: boolean;
+  /** `path`, `option`, or the Debian suite. */
+  readonly source: string;
+  readonly usedBy: readonly string[];
+}

@@ -1,0 +1,26 @@
+/**
+ * What travels over the local socket between control and a proxy: one JSON object a line, either side may lose the link
+ * and find it again. Control listens on `controlSocketPath`; a proxy connects, says `hello`, and is sent the topology at
+ * once and after every change.
+ */
+import type { Topology } from './topology.ts';
+import type { ProxyUsage } from './usage.ts';
+
+/** A client connection as CLIENT LIST and `springtide status` show it. */
+export type ProxyToControl =
+  | { readonly type: 'hello'; readonly proxy: number; readonly pid: number }
+  /** The proxy listens on every port of topology `version`; or could not, and why (per cache name). */
+  | {
+      readonly type: 'serving';
+      readonly version: number;
+      readonly failures: Readonly<Record<string, string>>;
+    }
+  | { readonly type: 'usage'; readonly usage: ProxyUsage }
+  | { readonly type: 'node-lost'; readonly cache: string; readonly nodeId: string };
+
+export type ControlToProxy =
+  | { readonly type: 'topology'; readonly topology: Topology }
+  /** Roles or slots of this cache changed just now: ask the nodes again at once. */
+  | { readonly type: 'refresh'; readonly cache: string }
+  /** Stop accepting, let replies go out, exit. */
+  | { readonly type: 'drain'; readonly graceMs: number };
