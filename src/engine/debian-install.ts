@@ -278,9 +278,10 @@ async function inspect(
   options: InstallOptions,
 ): Promise<EngineManifest> {
   const { server } = await installedCommands(root, arch);
-  const result = await runCommand([...server, '--version'], {
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
+  const result = await runCommand(
+    [...server, '--version'],
+    options.signal === undefined ? {} : { signal: options.signal },
+  );
   const version = parseServerVersion(result.stdout);
   if (version === undefined || !version.startsWith(`${line.line}.`)) {
     const said = (result.stdout + result.stderr).trim().split('\n')[0] ?? '';
