@@ -1,0 +1,191 @@
+/**
+ * Springtide, started as a user starts it: `springtide up --detach`, `springtide create`. The daemon's local API says
+ * which processes serve. Or one that runs already, by its address and the pids that its user names.
+ */
+import { execFile } from 'node:child_process';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+import { text } from 'node:stream/consumers';
+import { messageOf } from '../../src/lib/errors.ts';
+import type { SystemStatus } from '../../src/model/admin-api.ts';
+import { dataDirPaths } from '../../src/model/data-dir.ts';
+import type { Address, Credentials } from '../admin.ts';
+import { BenchError } from '../bench-error.ts';
+import type { PidsByRole } from '../cpu.ts';
+import { springtideVersion } from '../versions.ts';
+import type { Target, TargetContext } from './target.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const CACHE = 'bench';
+const COMMAND_TIMEOUT_MS = 120_000;
+const STOP_GRACE_MS = 5_000;
+
+/** @param proxies how many proxy processes share the endpoint */
+export async function startSpringtide(context: TargetContext, proxies: number): Promise<Target> {
+  const name = proxies === 1 ? 'springtide' : `springtide-${proxies}`;
+  const dataDir = join(context.directory, name);
+  const tls = context.certificate !== null;
+  context.cleanup.defer(() => takeDown(dataDir));
+  await runCli(dataDir, [
+    'up',
+    '--detach',
+    '--no-cache',
+    '--metrics-port',
+    'auto',
+    '--proxies',
+    String(proxies),
+  ]);
+  const create = [
+    'create',
+    CACHE,
+    '--shards',
+    String(context.shards),
+    '--replicas',
+    '0',
+    '--port',
+    'auto',
+  ];
+  if (tls) {
+    create.push('--tls', 'preferred');
+    create.push(
+      '--tls-cert',
+      context.certificate!.certFile,
+      '--tls-key',
+      context.certificate!.keyFile,
+    );
+  }
+  await runCli(dataDir, create);
+  const status = await systemStatus(dataDir);
+  const cache = status.caches.find((candidate) => candidate.spec.name === CACHE);
+  if (cache === undefined) {
+    throw new BenchError(
+      'BENCH_TARGET_FAILED',
+      'Springtide made no cache, though its command ended well',
+    );
+  }
+  const address = parseAddress(cache.endpoint);
+  return {
+    name,
+    label: `Springtide, ${proxies} ${proxies === 1 ? 'proxy' : 'proxies'}`,
+    version: springtideVersion(),
+    plain: address,
+    tls: tls ? address : null,
+    cluster: false,
+    nodes: [address],
+    descriptorsPerClient: 1,
+    pids: async () => pidsOf(await systemStatus(dataDir)),
+  };
+}
+
+export interface RunningSpringtide {
+  readonly address: Address;
+  readonly tls: boolean;
+  readonly credentials: Credentials;
+  readonly pids: PidsByRole;
+}
+
+/** A Springtide (or any other endpoint) that runs already; it is neither started nor stopped here. */
+export function attachSpringtide(running: RunningSpringtide): Target {
+  return {
+    name: 'springtide',
+    label: 'Springtide (running)',
+    version: springtideVersion(),
+    plain: running.address,
+    tls: running.tls ? running.address : null,
+    credentials: running.credentials,
+    cluster: false,
+    nodes: [],
+    descriptorsPerClient: 1,
+    pids: () => running.pids,
+  };
+}
+
+/** `127.0.0.1:6379` or `[::1]:6379`. */
+export function parseAddress(endpoint: string): Address {
+  const match = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(endpoint);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new BenchError('BENCH_OPTION_INVALID', `"${endpoint}" is not HOST:PORT`);
+  }
+  return { host: (match[1] ?? match[2])!, port };
+}
+
+function pidsOf(status: SystemStatus): PidsByRole {
+  const nodes = status.caches.flatMap((cache) => cache.nodes);
+  const pids = (list: readonly { readonly pid: number | null }[], what: string): number[] =>
+    list.map(({ pid }) => {
+      if (pid === null)
+        throw new BenchError('BENCH_RUN_FAILED', `a ${what} of Springtide is not running`);
+      return pid;
+    });
+  return { proxy: pids(status.proxies, 'proxy'), node: pids(nodes, 'node'), other: [status.pid] };
+}
+
+async function runCli(dataDir: string, args: readonly string[]): Promise<string> {
+  try {
+    const options = { timeout: COMMAND_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
+    const all = [MAIN, ...args, '--data-dir', dataDir, '--json'];
+    const { stdout } = await promisify(execFile)(process.execPath, all, options);
+    return stdout;
+  } catch (cause) {
+    const { stderr } = cause as { stderr?: string };
+    const reason = stderr?.trim() || messageOf(cause);
+    throw new BenchError('BENCH_TARGET_FAILED', `springtide ${args[0]} failed: ${reason}`, {
+      cause,
+    });
+  }
+}
+
+/** From the daemon itself: starting the CLI before and after every run would disturb the run. */
+async function systemStatus(dataDir: string): Promise<SystemStatus> {
+  const { apiSocket } = dataDirPaths(dataDir);
+  return await new Promise((resolve, reject) => {
+    const call = request(
+      { socketPath: apiSocket, path: '/v1/status', timeout: 10_000 },
+      (response) => {
+        text(response).then((body) => {
+          if (response.statusCode === 200) resolve(JSON.parse(body) as SystemStatus);
+          else
+            reject(
+              new BenchError(
+                'BENCH_RUN_FAILED',
+                `Springtide's daemon answered ${response.statusCode}: ${body}`,
+              ),
+            );
+        }, reject);
+      },
+    );
+    call.once('timeout', () => call.destroy(new Error('no answer within 10 s')));
+    call.once('error', (cause) => {
+      reject(new BenchError('BENCH_RUN_FAILED', "Springtide's daemon does not answer", { cause }));
+    });
+    call.end();
+  });
+}
+
+/** `springtide down`; what outlives it by its pid. */
+async function takeDown(dataDir: string): Promise<void> {
+  const status = await systemStatus(dataDir).catch(() => null);
+  if (status === null) return;
+  const { proxy, node, other } = {
+    proxy: status.proxies.map(({ pid }) => pid),
+    node: status.caches.flatMap((cache) => cache.nodes.map(({ pid }) => pid)),
+    other: [status.pid],
+  };
+  const pids = [...proxy, ...node, ...other].filter((pid) => pid !== null);
+  await runCli(dataDir, ['down']).catch(() => '');
+  const deadline = performance.now() + STOP_GRACE_MS;
+  while (pids.some(isAlive) && performance.now() < deadline) await delay(50);
+  for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGKILL');
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
