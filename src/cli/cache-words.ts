@@ -1,0 +1,53 @@
+/** How a cache is put into words, the same everywhere. */
+import type { CacheState, CacheStatus } from '../model/admin-api.ts';
+import type { CacheSpec } from '../model/cache-spec.ts';
+import type { Style, Terminal } from './terminal.ts';
+
+/** `3 shards`, `3 shards + 2 replicas each`, `unsharded + 1 replica`. */
+export function describeShape(spec: CacheSpec): string {
+  const shards = spec.sharding ? plural(spec.shards, 'shard') : 'unsharded';
+  if (spec.replicas === 0) return shards;
+  return `${shards} + ${plural(spec.replicas, 'replica')}${spec.sharding && spec.shards > 1 ? ' each' : ''}`;
+}
+
+/** `1 shard`, `3 shards`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Memory that the primaries use, bytes: replicas hold the same data again. */
+export function usedMemoryBytes(cache: CacheStatus): number {
+  return cache.nodes.reduce(
+    (sum, node) => sum + (node.role === 'primary' ? (node.usedMemoryBytes ?? 0) : 0),
+    0,
+  );
+}
+
+/** Keys on the primaries. */
+export function keyCount(cache: CacheStatus): number {
+  return cache.nodes.reduce(
+    (sum, node) => sum + (node.role === 'primary' ? (node.keys ?? 0) : 0),
+    0,
+  );
+}
+
+const STATE_STYLES: Readonly<Record<CacheState, Style>> = {
+  available: 'green',
+  creating: 'cyan',
+  modifying: 'cyan',
+  deleting: 'yellow',
+  'create-failed': 'red',
+};
+
+export function paintState(terminal: Terminal, state: CacheState): string {
+  return terminal.paint(STATE_STYLES[state] ?? 'yellow', state);
+}
+
+/** Splits `host:port` and `[v6]:port`. */
+export function splitEndpoint(endpoint: string): { host: string; port: number } {
+  const colon = endpoint.lastIndexOf(':');
+  return {
+    host: endpoint.slice(0, colon).replace(/^\[(.*)\]$/, '$1'),
+    port: Number(endpoint.slice(colon + 1)),
+  };
+}

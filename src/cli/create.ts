@@ -1,0 +1,160 @@
+/** `springtide create`: one more cache. */
+import { Option, type Command } from 'commander';
+import type { SystemStatus } from '../model/admin-api.ts';
+import { ENGINE_LINES, TLS_MODES } from '../model/cache-spec.ts';
+import {
+  argument,
+  clientOf,
+  dataDirSuffix,
+  integer,
+  oneOf,
+  port,
+  withDataDir,
+  withJson,
+  type DataDirOption,
+} from './command-options.ts';
+import { CliError } from './cli-error.ts';
+import { connectGuide } from './connect-guide.ts';
+import { createUsers, parseUserOption, type NewUser } from './new-users.ts';
+import { developmentCaFile } from './development-ca.ts';
+import { ensureEngine } from './engine-step.ts';
+import { parseBytes, parseCount, parseDurationMs } from './human-units.ts';
+import { followProgress, runStep } from './progress-view.ts';
+import { specInput, type SpecOptions } from './spec-input.ts';
+import type { Terminal } from './terminal.ts';
+
+interface CreateOptions extends SpecOptions, DataDirOption {
+  readonly json?: boolean;
+  readonly user?: NewUser[];
+  readonly passwordFile?: string;
+}
+
+export function registerCreate(program: Command, terminal: Terminal): void {
+  const bytes = argument(parseBytes);
+  const count = argument(parseCount);
+  withJson(
+    withDataDir(
+      program
+        .command('create')
+        .description('create a cache and wait until it serves')
+        .argument(
+          '[name]',
+          'letters, digits and single hyphens, at most 40; may stand in the file instead',
+        )
+        .option('-f, --file <spec.json>', 'specification as JSON; options given beside it win')
+        .option(
+          '--engine-version <line>',
+          `Valkey ${ENGINE_LINES.join(', ')} (default: ${ENGINE_LINES[0]})`,
+          oneOf(ENGINE_LINES),
+        )
+        .option(
+          '--sharding <on|off>',
+          'on: spread over shards; off: one plain server (default: on)',
+          oneOf(['on', 'off']),
+        )
+        .option('--shards <count>', 'shards (default: 3)', integer(1, 500))
+        .option('--replicas <count>', 'replicas of each shard (default: 0)', integer(0, 5))
+        .option('-p, --port <port>', 'port of the endpoint (default: auto)', port)
+        .option('--reader-port <port>', 'port of the reader endpoint (default: the next one)', port)
+        .option('--bind <address>', 'address to listen on (default: 127.0.0.1)')
+        .option(
+          '--announce-host <host>',
+          'host shown to cluster-aware clients (default: the address)',
+        )
+        .option('--insecure', 'allow an address that is not loopback without TLS and users')
+        .option('--tls <mode>', `${TLS_MODES.join(', ')} (default: off)`, oneOf(TLS_MODES))
+        .option('--tls-cert <file>', 'certificate chain, PEM (default: a development certificate)')
+        .option('--tls-key <file>', 'its private key, PEM')
+        .option('--memory-max <size>', 'limit of data, e.g. 512mb or 2gb (default: none)', bytes)
+        .option('--memory-min <size>', 'data to be ready for', bytes)
+        .option(
+          '--ecpu-max <count>',
+          'limit of ECPU per second, e.g. 5000 or 10k (default: none)',
+          count,
+        )
+        .option('--ecpu-min <count>', 'ECPU per second to be ready for', count)
+        .option('--connections-max <count>', 'limit of client connections (default: 65000)', count)
+        .option(
+          '--deadline <duration>',
+          'how long a request may be held while shards fail over or move (default: 5s)',
+          argument(parseDurationMs),
+        )
+        .option('--databases <count>', 'databases for SELECT (default: 16)', integer(1, 10_000))
+        .addOption(
+          new Option(
+            '-u, --user <name:rules>',
+            "a user and its ACL rules, e.g. 'app:~app:* +@all'; may be repeated",
+          ).argParser((text, users: NewUser[] = []) => [...users, argument(parseUserOption)(text)]),
+        )
+        .option(
+          '--password-file <file>',
+          "the users' passwords, one a line, in their order; - is standard input (default: asked)",
+        ),
+    ),
+  ).action((name: string | undefined, options: CreateOptions) => create(name, options, terminal));
+}
+
+async function create(
+  name: string | undefined,
+  options: CreateOptions,
+  terminal: Terminal,
+): Promise<void> {
+  if (name === undefined && options.file === undefined)
+    throw new CliError('USAGE', 'A cache needs a name.', {
+      hint: `${terminal.program} create NAME`,
+    });
+  const spec = specInput(name, options, process.cwd());
+  const client = clientOf(options, terminal);
+  const plain = options.json === true;
+  const interruption = new AbortController();
+  process.once('SIGINT', () => interruption.abort());
+
+  // Asked first: nobody likes a question after a minute's wait, nor a cache without its users.
+  await client.call<SystemStatus>('GET', '/v1/status');
+  const addUsers = await createUsers(options.user ?? [], options.passwordFile, terminal);
+  await ensureEngine(
+    client,
+    spec.engineVersion ?? ENGINE_LINES[0],
+    terminal,
+    interruption.signal,
+    plain,
+  );
+  await runStep(
+    terminal,
+    `Cache ${spec.name}: creating`,
+    async (report) => {
+      try {
+        await followProgress(
+          client.stream('POST', '/v1/caches', { body: spec, signal: interruption.signal }),
+          report,
+        );
+      } catch (error) {
+        if (!interruption.signal.aborted) throw error;
+        throw new CliError(
+          'INTERRUPTED',
+          `Not waiting any longer; the daemon goes on creating ${spec.name}.`,
+          {
+            hint: `Follow it: ${terminal.program} status ${spec.name}${dataDirSuffix(options)}`,
+          },
+        );
+      }
+      await addUsers(client, spec.name, report);
+      return `Cache ${spec.name} is available`;
+    },
+    plain,
+  );
+  const status = await client.call<SystemStatus>('GET', '/v1/status');
+  const cache = status.caches.find((candidate) => candidate.spec.name === spec.name.toLowerCase());
+  if (!cache)
+    throw new CliError(
+      'NOT_FOUND',
+      `Cache ${spec.name} was made, and deleted again by somebody else.`,
+    );
+  if (options.json) return terminal.out(JSON.stringify(cache, null, 2));
+  terminal.out('');
+  const context = {
+    dataDirSuffix: dataDirSuffix(options),
+    caFile: developmentCaFile(status.dataDir, cache.spec),
+  };
+  for (const line of connectGuide(cache, status, terminal, context)) terminal.out(line);
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+/** The `springtide` command: declares the subcommands, turns what they throw into one sentence and an exit code. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { messageOf } from '../lib/errors.ts';
+import { CliError, EXIT_CODE_MEANINGS, EXIT_CODES } from './cli-error.ts';
+import { registerCreate } from './create.ts';
+import { registerDelete } from './delete.ts';
+import { registerDown } from './down.ts';
+import { registerList } from './list.ts';
+import { registerStatus } from './status.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
+import { registerUp } from './up.ts';
+
+function buildProgram(terminal: Terminal): Command {
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  const program = new Command('springtide')
+    .description('A self-hosted serverless cache: one endpoint over a fleet of real Valkey nodes.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError(`(${terminal.program} --help shows how)`)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(terminal.paint('red', text)) });
+  for (const register of [
+    registerUp,
+    registerDown,
+    registerCreate,
+    registerList,
+    registerStatus,
+    registerDelete,
+  ])
+    register(program, terminal);
+  program.addHelpText(
+    'after',
+    `\n${exitCodeHelp()}\n\nSPRINGTIDE_DEBUG=1 shows where an error came from.`,
+  );
+  return program;
+}
+
+function exitCodeHelp(): string {
+  const lines = Object.entries(EXIT_CODES).map(
+    ([name, code]) =>
+      `  ${String(code).padStart(3)}  ${EXIT_CODE_MEANINGS[name as keyof typeof EXIT_CODES]}`,
+  );
+  return ['Exit codes:', ...lines].join('\n');
+}
+
+/** Prints an error for a person and returns the exit code for a script. */
+function reportError(error: unknown, terminal: Terminal): number {
+  if (error instanceof CommanderError)
+    return error.exitCode === 0 ? EXIT_CODES.OK : EXIT_CODES.USAGE;
+  if (terminal.env['SPRINGTIDE_DEBUG'] && error instanceof Error) console.error(error);
+  const isOurs = error instanceof CliError;
+  const problem = isOurs ? error.message : `Unexpected: ${messageOf(error)}`;
+  terminal.err(`${terminal.paint('red', 'Error:')} ${problem}`);
+  if (isOurs && error.hint !== null) terminal.err(error.hint);
+  if (!isOurs) terminal.err('This is a defect; with SPRINGTIDE_DEBUG=1 it shows where.');
+  return isOurs ? error.exitCode : EXIT_CODES.FAILED;
+}
+
+const terminal = processTerminal();
+// A reader that went away (`springtide list | head -1`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT_CODES.OK);
+  throw error;
+});
+try {
+  const program = buildProgram(terminal);
+  if (process.argv.length <= 2) {
+    program.outputHelp();
+    process.exitCode = EXIT_CODES.USAGE;
+  } else {
+    await program.parseAsync();
+  }
+} catch (error) {
+  process.exitCode = reportError(error, terminal);
+}

@@ -1,0 +1,231 @@
+/**
+ * `springtide up`: from nothing to a cache that serves.
+ *
+ *   daemon runs already? -> say so, show it
+ *   ports of the first cache free? -> start the daemon -> caches of last time back, or engine + first cache -> guide
+ *   foreground: wait for Ctrl-C or the daemon's end; Ctrl-C stops everything, a second one stops the waiting
+ */
+import type { Command } from 'commander';
+import type { SystemStatus } from '../model/admin-api.ts';
+import { DEFAULT_ENGINE_LINE } from '../model/cache-spec.ts';
+import type { ApiClient } from './api-client.ts';
+import { plural } from './cache-words.ts';
+import { CliError, EXIT_CODES } from './cli-error.ts';
+import {
+  clientOf,
+  dataDirSuffix,
+  integer,
+  port,
+  withDataDir,
+  withJson,
+  type DataDirOption,
+} from './command-options.ts';
+import { connectGuide } from './connect-guide.ts';
+import { startDaemon, type StartedDaemon } from './daemon-process.ts';
+import { developmentCaFile } from './development-ca.ts';
+import { ensureEngine } from './engine-step.ts';
+import {
+  createFirstCache,
+  FIRST_CACHE_PORT,
+  firstCacheSpec,
+  hasState,
+  requireFreePorts,
+} from './first-cache.ts';
+import { formatAge } from './human-units.ts';
+import { cacheTable } from './list.ts';
+import { runStep } from './progress-view.ts';
+import { shutDown } from './shutdown.ts';
+import { formatFields } from './table.ts';
+import type { Terminal } from './terminal.ts';
+import { waitUntilServing } from './wait-until-serving.ts';
+
+interface UpOptions extends DataDirOption {
+  readonly detach?: boolean;
+  readonly json?: boolean;
+  readonly port?: number;
+  readonly cache: boolean;
+  readonly proxies?: number;
+  readonly metricsPort?: number;
+  readonly engineDir?: string;
+  readonly engineBinary?: string;
+}
+
+export function registerUp(program: Command, terminal: Terminal): void {
+  withJson(
+    withDataDir(
+      program
+        .command('up')
+        .description('start Springtide; the first time, with a cache named "main"')
+        .option('-d, --detach', 'return when it serves; stop it later with "down"')
+        .option(
+          '-p, --port <port>',
+          `port of the first cache (default: ${FIRST_CACHE_PORT}; auto: a free one)`,
+          port,
+        )
+        .option('--no-cache', 'do not make a first cache')
+        .option('--proxies <count>', 'proxy processes (default: one per core)', integer(1, 256))
+        .option('--metrics-port <port>', 'port of /metrics', port)
+        .option('--engine-binary <path>', 'a valkey-server to use instead of installing one')
+        .option('--engine-dir <dir>', 'where engines are installed'),
+    ),
+  ).action(async (options: UpOptions) => {
+    process.exitCode = await up(options, terminal);
+  });
+}
+
+async function up(options: UpOptions, terminal: Terminal): Promise<number> {
+  const client = clientOf(options, terminal);
+  const plain = options.json === true;
+  const running = await client.statusOrNull();
+  if (running) return attach(running, options, terminal);
+
+  const interruption = new Interruption();
+  let daemon: StartedDaemon | null = null;
+  try {
+    const spec = firstCacheSpec(options.port ?? FIRST_CACHE_PORT);
+    const retry = retryWithPort(options, terminal);
+    if (options.cache && !hasState(client.dataDir)) await requireFreePorts(spec, retry);
+    daemon = await runStep(
+      terminal,
+      'Starting the daemon',
+      async () => startDaemon(client, options, interruption.signal),
+      plain,
+    );
+    if (!daemon.ours) return attach(daemon.status, options, terminal);
+    if (options.cache && daemon.status.caches.length === 0) {
+      await requireFreePorts(spec, retry);
+      await ensureEngine(client, DEFAULT_ENGINE_LINE, terminal, interruption.signal, plain);
+      await createFirstCache(client, spec, terminal, interruption.signal, plain);
+    }
+    const status = await bringBack(client, terminal, interruption.signal, plain);
+    show(status, options, terminal);
+    if (options.detach) {
+      daemon.release();
+      return exitCodeOf(status);
+    }
+  } catch (error) {
+    const stopped = interruption.signal.aborted;
+    // A first start that failed leaves nothing running; caches that were there before are never stopped by an error.
+    const mayStop =
+      daemon !== null && daemon.ours && (stopped || daemon.status.caches.length === 0);
+    daemon?.release();
+    if (daemon === null || !mayStop) throw stopped ? interrupted() : error;
+    await shutDown(client, daemon.status.pid, terminal, interruption.again(), plain);
+    throw stopped ? interrupted() : error;
+  }
+
+  const end = await Promise.race([daemon.ended, interruption.happened]);
+  if (end !== null)
+    throw new CliError(
+      'FAILED',
+      `The daemon ended unexpectedly (${end}); caches go on serving without it.`,
+      {
+        hint: `Start it again: ${terminal.program} up${dataDirSuffix(options)}`,
+      },
+    );
+  await shutDown(client, daemon.status.pid, terminal, interruption.again(), plain);
+  return EXIT_CODES.OK;
+}
+
+async function bringBack(
+  client: ApiClient,
+  terminal: Terminal,
+  signal: AbortSignal,
+  plain: boolean,
+): Promise<SystemStatus> {
+  let status: SystemStatus | null = null;
+  await runStep(
+    terminal,
+    'Waiting for the caches',
+    async (report) => {
+      status = await waitUntilServing(client, report, signal);
+      return `${plural(status.caches.length, 'cache')}, ${plural(status.proxies.length, 'proxy').replace(/proxys$/, 'proxies')}`;
+    },
+    plain,
+  );
+  return status!;
+}
+
+function attach(status: SystemStatus, options: UpOptions, terminal: Terminal): number {
+  if (options.json) {
+    terminal.out(JSON.stringify(status, null, 2));
+    return exitCodeOf(status);
+  }
+  terminal.out(
+    `Springtide already runs here (pid ${status.pid}, for ${formatAge(Date.now() - status.startedAtMs)}); this is it:`,
+  );
+  show(status, { ...options, detach: true }, terminal);
+  return exitCodeOf(status);
+}
+
+function show(status: SystemStatus, options: UpOptions, terminal: Terminal): void {
+  if (options.json) return terminal.out(JSON.stringify(status, null, 2));
+  const suffix = dataDirSuffix(options);
+  terminal.out('');
+  const only = status.caches.length === 1 ? status.caches[0]! : null;
+  if (only) {
+    const caFile = developmentCaFile(status.dataDir, only.spec);
+    for (const line of connectGuide(only, status, terminal, { dataDirSuffix: suffix, caFile }))
+      terminal.out(line);
+  } else if (status.caches.length > 1) {
+    for (const line of cacheTable(status.caches, terminal)) terminal.out(line);
+  } else {
+    terminal.out(`There is no cache yet. Make one: ${terminal.program} create NAME${suffix}`);
+  }
+  for (const cache of status.caches)
+    if (cache.reason !== null)
+      terminal.out(terminal.paint('yellow', `  ${cache.spec.name}: ${cache.reason}`));
+  terminal.out('');
+  const more: [string, string][] = [['Watch', `${terminal.program} status --watch${suffix}`]];
+  if (!only && status.metricsUrl) more.unshift(['Metrics', status.metricsUrl]);
+  more.push(['Stop', options.detach ? `${terminal.program} down${suffix}` : 'Ctrl-C']);
+  for (const line of formatFields(more, (text) => terminal.paint('dim', text))) terminal.out(line);
+}
+
+function exitCodeOf(status: SystemStatus): number {
+  return status.caches.some((cache) => cache.state === 'create-failed')
+    ? EXIT_CODES.FAILED
+    : EXIT_CODES.OK;
+}
+
+function retryWithPort(options: UpOptions, terminal: Terminal): string {
+  const throughNpm = terminal.env['npm_lifecycle_event'] === 'start';
+  const start = throughNpm
+    ? 'npm start --'
+    : `${terminal.program} up${options.detach ? ' --detach' : ''}${dataDirSuffix(options)}`;
+  return `${start} --port 6390 (or --port auto)`;
+}
+
+function interrupted(): CliError {
+  return new CliError('INTERRUPTED', 'Stopped before it was ready.');
+}
+
+/** Ctrl-C, SIGTERM and a closed terminal: the first stops what is done, the next one stops waiting for the stop. */
+class Interruption {
+  #first = new AbortController();
+  #second = new AbortController();
+  /** Resolves with null at the first signal. */
+  readonly happened: Promise<null>;
+
+  constructor() {
+    this.happened = new Promise((resolve) => {
+      this.#first.signal.addEventListener('abort', () => resolve(null), { once: true });
+    });
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      process.on(name, () => this.#take());
+  }
+
+  get signal(): AbortSignal {
+    return this.#first.signal;
+  }
+
+  /** For the work that the first signal begins. */
+  again(): AbortSignal {
+    return this.#second.signal;
+  }
+
+  #take(): void {
+    if (this.#first.signal.aborted) this.#second.abort();
+    else this.#first.abort();
+  }
+}
