@@ -7,7 +7,7 @@
  * A RunningNode tells its end through `exited`. For our own child that is the kernel's word, with exit code or signal.
  * For an adopted process it is an idle connection that breaks, confirmed by /proc (process-watch.ts).
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { chmod, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -103,27 +103,29 @@ export async function launchNode(
     const said = tail === '' ? '' : ` Its log ends with:\n${tail}`;
     return new NodeError(code, `Node ${settings.nodeId} ${what}.${said}`, { cause });
   };
-  let child: ChildProcess;
-  try {
-    child = spawn(installation.command[0] ?? '', [...installation.command.slice(1), files.config], {
+  const child = spawn(
+    installation.command[0] ?? '',
+    [...installation.command.slice(1), files.config],
+    {
       detached: true,
       cwd: dir,
       stdio: ['ignore', log.fd, log.fd],
       env: nodeEnvironment(process.env),
-    });
-  } finally {
-    await log.close();
-  }
+    },
+  );
+  // Before anything is awaited: these events do not wait for their listeners.
   const exited = new Promise<NodeExit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
-  const spawnError = await new Promise<Error | undefined>((resolve) => {
+  const spawned = new Promise<Error | undefined>((resolve) => {
     child.once('spawn', () => resolve(undefined));
     child.once('error', resolve);
   });
-  if (spawnError !== undefined)
+  await log.close();
+  const spawnError = await spawned;
+  if (spawnError !== undefined) {
     throw await failed('NODE_START_FAILED', `could not be run (${spawnError.message})`, spawnError);
-  child.unref();
+  }
   const pid = child.pid!;
   const kill = async () => {
     child.kill('SIGKILL');
@@ -132,8 +134,11 @@ export async function launchNode(
   const outcome = await waitUntilAnswering(pid, host, settings.port, exited, options);
   if (outcome === 'answering') {
     const identity = readProcess(pid);
-    if (identity !== undefined)
+    if (identity !== undefined) {
+      // From here on the node does not keep us alive, as it does not need us to live.
+      child.unref();
       return { ...state, dir, pid, startTicks: identity.startTicks, exited };
+    }
     throw await failed('NODE_START_FAILED', `ended (${describeExit(await exited)})`);
   }
   await kill();

@@ -79,13 +79,14 @@ export function replBacklogBytes(maxmemoryBytes: number): number {
  */
 export function renderNodeConfig(settings: NodeSettings, line: EngineLine): string {
   checkSettings(settings);
+  const databases = String(settings.databases ?? 16);
   const directives = [
     ...identity(settings),
     ...network(settings),
     ...memory(settings),
     ...persistence(),
     ...replication(settings),
-    ...(settings.clusterEnabled ? cluster(settings, line) : []),
+    ...(settings.clusterEnabled ? cluster(settings, line) : [['databases', databases]]),
     ...observability(),
     ...security(settings),
   ];
@@ -159,7 +160,6 @@ function memory(settings: NodeSettings): Directive[] {
     ['maxmemory', String(settings.maxmemoryBytes ?? 0)],
     // ElastiCache Serverless evicts so: least recently used keys among those with a time to live.
     ['maxmemory-policy', settings.maxmemoryPolicy ?? 'volatile-lru'],
-    ['databases', String(settings.databases ?? 16)],
     ['lazyfree-lazy-eviction', 'yes'],
     ['lazyfree-lazy-expire', 'yes'],
     ['lazyfree-lazy-server-del', 'yes'],

@@ -1,0 +1,188 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { availableParallelism, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { EngineInstallation } from './catalogue.ts';
+import type { Host, HostCapacity, HostedNode, NodeEnd, NodeRequest, StopRequest } from './host.ts';
+import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
+import { NodeError } from './node-error.ts';
+
+export interface LocalHostOptions {
+  readonly id?: string;
+  readonly zone?: string;
+  /** Nodes live in `<dataDir>/nodes/<nodeId>/`. */
+  readonly dataDir: string;
+  /** The engine for a version, as the catalogue's findEngine gives it. */
+  readonly findEngine: (version: string | undefined) => Promise<EngineInstallation>;
+  /**
+   * Ports for nodes that ask for none: from the first to the last. With the cluster bus 10000 above, both below the
+   * range that Linux takes ports of outgoing connections from (32768 and up). Default 12000 to 21999.
+   */
+  readonly ports?: readonly [first: number, last: number];
+}
+
+const DEFAULT_PORTS = [12_000, 21_999] as const;
+const BUS_OFFSET = 10_000;
+
+/** This machine as a host. */
+export class LocalHost implements Host {
+  readonly id: string;
+  readonly zone: string;
+  readonly #nodesDir: string;
+  readonly #findEngine: LocalHostOptions['findEngine'];
+  readonly #ports: readonly [number, number];
+  readonly #nodes = new Map<string, RunningNode>();
+  /** The last operation on each node: a start and a stop of one node never overlap. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #stopping = new Set<string>();
+  readonly #reservedPorts = new Set<number>();
+  readonly #listeners = new Set<(end: NodeEnd) => void>();
+
+  constructor(options: LocalHostOptions) {
+    this.id = options.id ?? 'local';
+    this.zone = options.zone ?? 'local';
+    this.#nodesDir = join(resolve(options.dataDir), 'nodes');
+    this.#findEngine = options.findEngine;
+    this.#ports = options.ports ?? DEFAULT_PORTS;
+  }
+
+  startNode(request: NodeRequest, signal?: AbortSignal): Promise<HostedNode> {
+    return this.#inTurn(request.nodeId, async () => {
+      const running = this.#nodes.get(request.nodeId) ?? (await this.#adopt(request.nodeId));
+      if (running !== undefined) return this.#describe(running);
+      const { version, aclLines, port: wantedPort, ...settings } = request;
+      const engine = await this.#findEngine(version);
+      const port = wantedPort ?? (await this.#reservePort(request.clusterEnabled));
+      try {
+        const dir = this.#dirOf(request.nodeId);
+        const aclFile = aclLines === undefined ? undefined : await writeAcl(dir, aclLines);
+        const node = await launchNode(
+          engine,
+          { ...settings, dir, port, ...(aclFile === undefined ? {} : { aclFile }) },
+          signal === undefined ? {} : { signal },
+        );
+        this.#track(node);
+        return this.#describe(node);
+      } finally {
+        this.#reservedPorts.delete(port);
+      }
+    });
+  }
+
+  stopNode(nodeId: string, request: StopRequest = {}): Promise<void> {
+    return this.#inTurn(nodeId, async () => {
+      const node = this.#nodes.get(nodeId) ?? (await this.#adopt(nodeId));
+      if (node !== undefined) {
+        this.#stopping.add(nodeId);
+        try {
+          await stopNode(node, request.graceMs === undefined ? {} : { graceMs: request.graceMs });
+        } finally {
+          this.#stopping.delete(nodeId);
+        }
+      }
+      if (request.forget === true) await rm(this.#dirOf(nodeId), { recursive: true, force: true });
+    });
+  }
+
+  async list(): Promise<HostedNode[]> {
+    const names = await readdir(this.#nodesDir).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    await Promise.all(
+      names.map((nodeId) =>
+        this.#inTurn(nodeId, async () => {
+          if (!this.#nodes.has(nodeId)) await this.#adopt(nodeId);
+        }),
+      ),
+    );
+    return [...this.#nodes.values()].map((node) => this.#describe(node));
+  }
+
+  async capacity(): Promise<HostCapacity> {
+    // Without a limit the constraint is 0, or a number beyond any machine.
+    const limitBytes = process.constrainedMemory() || Number.POSITIVE_INFINITY;
+    return {
+      cores: availableParallelism(),
+      memoryBytes: Math.min(totalmem(), limitBytes),
+      freeMemoryBytes: process.availableMemory(),
+    };
+  }
+
+  onNodeEnd(listener: (end: NodeEnd) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  async #adopt(nodeId: string): Promise<RunningNode | undefined> {
+    const node = await adoptNode(this.#dirOf(nodeId));
+    if (node !== undefined) this.#track(node);
+    return node;
+  }
+
+  #track(node: RunningNode): void {
+    this.#nodes.set(node.nodeId, node);
+    void node.exited.then(({ code, signal }) => {
+      if (this.#nodes.get(node.nodeId) === node) this.#nodes.delete(node.nodeId);
+      const requested = this.#stopping.has(node.nodeId);
+      const end: NodeEnd = { nodeId: node.nodeId, pid: node.pid, requested, code, signal };
+      for (const listener of this.#listeners) listener(end);
+    });
+  }
+
+  #inTurn<T>(nodeId: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(nodeId) ?? Promise.resolve();
+    const turn = before.then(work, work);
+    this.#turns.set(nodeId, turn);
+    const leave = () => {
+      if (this.#turns.get(nodeId) === turn) this.#turns.delete(nodeId);
+    };
+    turn.then(leave, leave);
+    return turn;
+  }
+
+  async #reservePort(withBus: boolean): Promise<number> {
+    const [first, last] = this.#ports;
+    for (let port = first; port <= last; port++) {
+      // Reserved before it is tried, so that two starts at once do not find the same one.
+      if (this.#reservedPorts.has(port)) continue;
+      this.#reservedPorts.add(port);
+      if ((await isPortFree(port)) && (!withBus || (await isPortFree(port + BUS_OFFSET))))
+        return port;
+      this.#reservedPorts.delete(port);
+    }
+    throw new NodeError(
+      'NODE_PORT_IN_USE',
+      `No port from ${first} to ${last} is free for a node; give this host another range.`,
+    );
+  }
+
+  #dirOf(nodeId: string): string {
+    return join(this.#nodesDir, nodeId);
+  }
+
+  #describe(node: RunningNode): HostedNode {
+    const { nodeId, host, port, pid, version, dir, logFile } = node;
+    return { nodeId, hostId: this.id, host, port, pid, version, dir, logFile };
+  }
+}
+
+async function writeAcl(dir: string, lines: readonly string[]): Promise<string> {
+  const file = join(dir, 'users.acl');
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  // It holds password hashes. Anew, so that the mode holds for a file that was there.
+  await rm(file, { force: true });
+  await writeFile(file, lines.map((line) => `${line}\n`).join(''), { mode: 0o600, flag: 'wx' });
+  return file;
+}
+
+function isPortFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ host: '127.0.0.1', port, exclusive: true }, () => {
+      const bound = (server.address() as AddressInfo).port === port;
+      server.close(() => resolve(bound));
+    });
+  });
+}
