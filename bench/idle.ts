@@ -42,9 +42,10 @@ class IdleHolder implements AsyncDisposable {
     this.#child = spawn(process.execPath, [script, order], { stdio: ['pipe', 'pipe', 'inherit'] });
   }
 
-  async opened(): Promise<void> {
+  async opened(signal?: AbortSignal): Promise<void> {
     const timeout = AbortSignal.timeout(OPEN_TIMEOUT_MS);
-    const [line] = (await once(this.#child.stdout, 'data', { signal: timeout })) as [Buffer];
+    const either = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+    const [line] = (await once(this.#child.stdout, 'data', { signal: either })) as [Buffer];
     const text = line.toString().trim();
     if (!text.startsWith('held ')) {
       throw new BenchError('BENCH_RUN_FAILED', text.replace(/^lost /, ''));
@@ -53,16 +54,20 @@ class IdleHolder implements AsyncDisposable {
 
   /** Throws when a connection was cut while it should have been held. */
   check(): void {
-    if (this.#child.exitCode !== null) {
+    if (this.#hasEnded()) {
       throw new BenchError('BENCH_RUN_FAILED', 'an idle connection was closed while others worked');
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null) return;
+    if (this.#hasEnded()) return;
     const ended = once(this.#child, 'exit');
     this.#child.stdin.end();
     await ended;
+  }
+
+  #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 }
 
@@ -98,7 +103,7 @@ export async function measureIdle(
         connections,
         target.credentials ?? {},
       );
-      await holder.opened();
+      await holder.opened(tools.signal);
       await delay(SETTLE_MS);
       // The first time only: later ones partly reuse memory that the process has kept.
       if (repetition === 1) {

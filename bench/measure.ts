@@ -44,19 +44,17 @@ export interface MeasureTools {
 const TIMEOUT_FACTOR = 20;
 // After a run: servers close the connections, which belongs to the run that opened them.
 const SETTLE_MS = 100;
-const TRIAL_REQUESTS = 50_000;
-const TRIAL_REQUESTS_PIPELINED = 400_000;
+// Two trials find a target's speed, the second long enough to tell; a slow one is not kept busy for minutes by either.
+const FIRST_TRIAL_ROUNDS = 20;
+const FIRST_TRIAL_REQUESTS = 2_000;
+const SECOND_TRIAL_SECONDS = 0.4;
 // Code that is compiled as it runs, Node's above all, needs some time under load to reach its speed.
-const WARM_UP: readonly (Cell & { requests: number })[] = [
-  { clients: 50, pipeline: 1, tls: false, requests: 100_000 },
-  { clients: 50, pipeline: 16, tls: false, requests: 600_000 },
+const WARM_UP_SECONDS = 1;
+const WARM_UP: readonly Cell[] = [
+  { clients: 50, pipeline: 1, tls: false },
+  { clients: 50, pipeline: 16, tls: false },
+  { clients: 50, pipeline: 1, tls: true },
 ];
-const WARM_UP_TLS: Cell & { requests: number } = {
-  clients: 50,
-  pipeline: 1,
-  tls: true,
-  requests: 50_000,
-};
 
 /** Runs the load for one cell of one target. */
 export class Meter {
@@ -71,20 +69,22 @@ export class Meter {
 
   /** Brings a target to its working speed; measures nothing. */
   async warmUp(target: Target, withTls: boolean): Promise<void> {
-    const loads = target.plain === null ? [] : [...WARM_UP];
-    if (withTls && target.tls !== null) loads.push(WARM_UP_TLS);
-    for (const { requests, ...cell } of loads) {
+    for (const cell of WARM_UP) {
+      if (addressFor(target, cell) === null || (cell.tls && !withTls)) continue;
+      const requests = await this.calibrate(target, cell, WARM_UP_SECONDS);
       for (const command of BENCH_COMMANDS) await this.#load(target, cell, command, requests);
     }
   }
 
-  /** How many requests make a run of `secondsPerRun` against this target. */
-  async calibrate(target: Target, cell: Cell): Promise<number> {
-    const trial = cell.pipeline === 1 ? TRIAL_REQUESTS : TRIAL_REQUESTS_PIPELINED;
-    const { requestsPerSecond } = await this.#load(target, cell, 'get', trial);
+  /** How many requests make a run of this length against this target. */
+  async calibrate(target: Target, cell: Cell, seconds = this.#plan.secondsPerRun): Promise<number> {
     const unit = cell.clients * cell.pipeline;
-    const wanted = requestsPerSecond * this.#plan.secondsPerRun;
-    return Math.max(1, Math.round(wanted / unit)) * unit;
+    const whole = (requests: number): number => Math.max(1, Math.round(requests / unit)) * unit;
+    const first = Math.max(FIRST_TRIAL_REQUESTS, unit * FIRST_TRIAL_ROUNDS);
+    const glance = await this.#load(target, cell, 'get', whole(first));
+    const second = glance.requestsPerSecond * SECOND_TRIAL_SECONDS;
+    const { requestsPerSecond } = await this.#load(target, cell, 'get', whole(second));
+    return whole(requestsPerSecond * seconds);
   }
 
   /** One run. Throws a BenchError for anything that makes its figures worthless. */

@@ -30,7 +30,8 @@ export class Progress {
     const filled = Math.round(BAR_WIDTH * this.#fraction());
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
     const text = `${bar} ${this.#percent()} ${this.#remaining()} ${heading} · ${detail}`;
-    this.#out.write(`\r\u001b[2K${text.slice(0, Math.max(20, this.#out.columns - 1))}`);
+    // Some terminals report no width.
+    this.#out.write(`\r\u001b[2K${text.slice(0, (this.#out.columns || 80) - 1)}`);
   }
 
   advance(runs = 1): void {

@@ -3,6 +3,7 @@
  * which processes serve. Or one that runs already, by its address and the pids that its user names.
  */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -28,7 +29,13 @@ export async function startSpringtide(context: TargetContext, proxies: number): 
   const name = proxies === 1 ? 'springtide' : `springtide-${proxies}`;
   const dataDir = join(context.directory, name);
   const tls = context.certificate !== null;
-  context.cleanup.defer(() => takeDown(dataDir));
+  const pidsSeen = new Set<number>();
+  const look = async (): Promise<SystemStatus> => {
+    const seen = await systemStatus(dataDir);
+    for (const pid of allPids(seen)) pidsSeen.add(pid);
+    return seen;
+  };
+  context.cleanup.defer(() => takeDown(dataDir, pidsSeen));
   await runCli(dataDir, [
     'up',
     '--detach',
@@ -58,7 +65,7 @@ export async function startSpringtide(context: TargetContext, proxies: number): 
     );
   }
   await runCli(dataDir, create);
-  const status = await systemStatus(dataDir);
+  const status = await look();
   const cache = status.caches.find((candidate) => candidate.spec.name === CACHE);
   if (cache === undefined) {
     throw new BenchError(
@@ -76,7 +83,7 @@ export async function startSpringtide(context: TargetContext, proxies: number): 
     cluster: false,
     nodes: [address],
     descriptorsPerClient: 1,
-    pids: async () => pidsOf(await systemStatus(dataDir)),
+    pids: async () => pidsOf(await look()),
   };
 }
 
@@ -166,25 +173,31 @@ async function systemStatus(dataDir: string): Promise<SystemStatus> {
   });
 }
 
-/** `springtide down`; what outlives it by its pid. */
-async function takeDown(dataDir: string): Promise<void> {
+/** `springtide down`; what outlives that, or a daemon that died before, by its pid. */
+async function takeDown(dataDir: string, pidsSeen: Set<number>): Promise<void> {
   const status = await systemStatus(dataDir).catch(() => null);
-  if (status === null) return;
-  const { proxy, node, other } = {
-    proxy: status.proxies.map(({ pid }) => pid),
-    node: status.caches.flatMap((cache) => cache.nodes.map(({ pid }) => pid)),
-    other: [status.pid],
-  };
-  const pids = [...proxy, ...node, ...other].filter((pid) => pid !== null);
-  await runCli(dataDir, ['down']).catch(() => '');
+  if (status !== null) {
+    for (const pid of allPids(status)) pidsSeen.add(pid);
+    await runCli(dataDir, ['down']).catch(() => '');
+  }
+  const left = (): number[] => [...pidsSeen].filter((pid) => belongsTo(pid, dataDir));
   const deadline = performance.now() + STOP_GRACE_MS;
-  while (pids.some(isAlive) && performance.now() < deadline) await delay(50);
-  for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGKILL');
+  while (status !== null && left().length > 0 && performance.now() < deadline) await delay(50);
+  for (const pid of left()) process.kill(pid, 'SIGKILL');
 }
 
-function isAlive(pid: number): boolean {
+function allPids(status: SystemStatus): number[] {
+  const nodes = status.caches.flatMap((cache) => cache.nodes);
+  const pids = [status.pid, ...[...status.proxies, ...nodes].map(({ pid }) => pid)];
+  return pids.filter((pid) => pid !== null);
+}
+
+/** Whether this process runs and names our private directory: a pid may have been given to somebody else meanwhile. */
+function belongsTo(pid: number, dataDir: string): boolean {
   try {
-    return process.kill(pid, 0);
+    return ['cmdline', 'environ'].some((file) =>
+      readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(dataDir),
+    );
   } catch {
     return false;
   }
