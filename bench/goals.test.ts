@@ -81,6 +81,8 @@ test('nothing is claimed where nothing was measured', () => {
     heldRatios: [],
     error: 'cut',
   };
+  const unknown = { name: 'springtide', requestsPerSecond: 90, proxyCpu: 0, nodeCpu: 0 };
+  assert.deepEqual(checkGoals(fixtureResults([DIRECT, unknown], [CELL])), []);
   const alone = fixtureResults([{ ...DIRECT, name: 'springtide' }], [CELL], { idle: [failed] });
   assert.deepEqual(checkGoals(alone), []);
 });

@@ -62,6 +62,8 @@ export function checkGoals(results: BenchResults): Check[] {
 function cpuChecks(target: string, summaries: readonly CellSummary[]): Check[] {
   const checks: Check[] = [];
   for (const summary of summaries.filter((candidate) => candidate.target === target)) {
+    // A running Springtide whose pids were not named: nothing is known about its CPU.
+    if (summary.proxyCpuPerMillion === 0 || summary.nodeCpuPerMillion === 0) continue;
     const goal = totalCpuGoal(summary);
     if (goal !== null && summary.totalCpuRatio !== null) {
       const what = `total CPU ratio at ${cellLabel(summary)}`;
@@ -126,15 +128,17 @@ function idleChecks(target: string, results: BenchResults): Check[] {
   const idle = results.idle.find((candidate) => candidate.target === target);
   if (idle === undefined || idle.error !== undefined) return [];
   const bytes = idle.proxyBytesPerConnection + idle.nodeBytesPerConnection;
+  const held = check(
+    target,
+    `throughput of 50 clients beside ${idle.connections} idle ones`,
+    median(idle.heldRatios),
+    'least',
+    HELD_LEAST,
+  );
+  if (idle.proxyBytesPerConnection === 0) return [held];
   return [
-    check(target, `memory per idle connection`, bytes / 1024, 'most', IDLE_MOST_KB, 'KB'),
-    check(
-      target,
-      `throughput of 50 clients beside ${idle.connections} idle ones`,
-      median(idle.heldRatios),
-      'least',
-      HELD_LEAST,
-    ),
+    check(target, 'memory per idle connection', bytes / 1024, 'most', IDLE_MOST_KB, 'KB'),
+    held,
   ];
 }
 

@@ -78,7 +78,7 @@ test('with --cluster the keyspace is divided by the number of slots', () => {
 test('a plain load names every part of the cell', () => {
   assert.deepEqual(
     loadArguments(LOAD).join(' '),
-    '-h 127.0.0.1 -p 7000 -c 50 -n 800 -P 16 -r 100000 -d 80 --csv -t get',
+    '-h 127.0.0.1 -p 7000 -c 50 -n 800 -P 16 -r 100000 -d 80 --csv --threads 1 -t get',
   );
 });
 

@@ -48,6 +48,9 @@ export function loadArguments(load: Load): string[] {
   const args = ['-h', load.host, '-p', String(load.port), '-c', String(load.clients)];
   args.push('-n', String(load.requests), '-P', String(load.pipeline), '-r', String(keyspace));
   args.push('-d', String(load.valueBytes), '--csv');
+  // Said out loud: with --cluster the default is a thread for each node, and with more than one thread the end of a run
+  // is only noticed every 250 ms.
+  args.push('--threads', '1');
   if (load.cluster) args.push('--cluster');
   if (load.sequential === true) args.push('--sequential');
   if (load.tls) args.push('--tls', '--insecure');

@@ -27,7 +27,7 @@ import type { Target } from './targets/target.ts';
 export interface MeasurePlan {
   readonly cells: readonly Cell[];
   readonly repetitions: number;
-  /** Requests of a run are chosen so that the baseline takes about this long: CPU comes in 10 ms, progress in 250 ms. */
+  /** Requests of a run are chosen so that the baseline takes about this long: CPU time comes in steps of 10 ms. */
   readonly secondsPerRun: number;
   readonly keys: number;
   readonly valueBytes: number;

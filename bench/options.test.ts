@@ -4,7 +4,7 @@ import { affordableConnections, descriptorLimit } from './idle.ts';
 import { rotate } from './measure.ts';
 import { chooseCells, parseOptions } from './options.ts';
 import { parseAddress } from './targets/springtide.ts';
-import { versionIn } from './versions.ts';
+import { findProgram, versionIn } from './versions.ts';
 
 test('plain and TLS of one load stand next to each other', () => {
   const cells = chooseCells([10, 50], [1], 'on');
@@ -74,4 +74,9 @@ test('versions as the peers print them', () => {
   );
   assert.equal(versionIn('This is nutcracker-0.5.0'), '0.5.0');
   assert.equal(versionIn('/usr/bin/predixy predixy-1.0.5'), '1.0.5');
+});
+
+test('programs are found on the PATH, and what is not there is not', () => {
+  assert.equal(findProgram('sh', '/nonexistent:/bin'), '/bin/sh');
+  assert.equal(findProgram('no-such-program', '/bin'), null);
 });

@@ -70,9 +70,11 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       '--quick',
       'a first impression: 10, 50 and 200 clients, no TLS, one repetition, no idle connections',
     )
-    .option('--only <targets>', `some of: ${TARGET_NAMES.join(', ')}`, targetList, [
-      ...DEFAULT_TARGETS,
-    ])
+    .addOption(
+      new Option('--only <targets>', `some of: ${TARGET_NAMES.join(', ')}`)
+        .default([...DEFAULT_TARGETS], 'all but single')
+        .argParser(targetList),
+    )
     .option(
       '--proxies <counts>',
       'proxy processes of Springtide, one target for each (default: 1,2; quick: 1)',

@@ -28,7 +28,13 @@ import { startSingle } from './targets/single.ts';
 import { attachSpringtide, startSpringtide } from './targets/springtide.ts';
 import type { Target, TargetContext } from './targets/target.ts';
 import { startTwemproxy } from './targets/twemproxy.ts';
-import { describeMachine, firstLine, springtideVersion, versionIn } from './versions.ts';
+import {
+  describeMachine,
+  findProgram,
+  firstLine,
+  springtideVersion,
+  versionIn,
+} from './versions.ts';
 
 const SHARDS = 3;
 const KEYS = 100_000;
@@ -37,22 +43,22 @@ const VALUE_BYTES = 80;
 /** Programs of others that are measured when they are there: how to ask their version, how to start them. */
 const PEERS = {
   predixy: {
-    file: 'predixy',
+    program: 'predixy',
     versionArgs: ['-v'],
     start: startPredixy,
     how: 'put predixy on the PATH',
   },
   twemproxy: {
-    file: 'nutcracker',
+    program: 'nutcracker',
     versionArgs: ['-V'],
     start: startTwemproxy,
-    how: 'apt-get install nutcracker',
+    how: 'Debian: apt-get install nutcracker',
   },
   haproxy: {
-    file: 'haproxy',
+    program: 'haproxy',
     versionArgs: ['-v'],
     start: startHaproxy,
-    how: 'apt-get install haproxy',
+    how: 'Debian: apt-get install haproxy',
   },
 } as const;
 
@@ -170,11 +176,11 @@ async function startTarget(
     for (const proxies of options.proxies) targets.push(await startSpringtide(context, proxies));
     return targets;
   }
-  const { file, versionArgs, start, how } = PEERS[name];
-  const line = firstLine(file, versionArgs);
-  if (line === null)
-    throw new BenchError('BENCH_TOOL_MISSING', `${file} is not installed (${how})`);
-  return [await start(context, file, versionIn(line))];
+  const { program, versionArgs, start, how } = PEERS[name];
+  const file = findProgram(program);
+  if (file === null)
+    throw new BenchError('BENCH_TOOL_MISSING', `${program} is not installed (${how})`);
+  return [await start(context, file, versionIn(firstLine(file, versionArgs)))];
 }
 
 async function measureAllIdle(

@@ -1,12 +1,31 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpus, release, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { BenchMachine } from './sample.ts';
 
-/** First line that `file ARGS` prints, or null when there is no such program. Some print their version to stderr. */
-export function firstLine(file: string, args: readonly string[]): string | null {
-  const { error, stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', timeout: 5_000 });
-  if (error !== undefined) return null;
+// Debian puts daemons where the PATH of ordinary users does not look.
+const SYSTEM_DIRECTORIES = ['/usr/sbin', '/usr/local/sbin'];
+
+/** Where a program is that is called by its name, or null. */
+export function findProgram(name: string, path = process.env['PATH'] ?? ''): string | null {
+  for (const directory of [...path.split(delimiter), ...SYSTEM_DIRECTORIES]) {
+    if (directory === '') continue;
+    const file = join(directory, name);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not here.
+    }
+  }
+  return null;
+}
+
+/** First line that `file ARGS` prints; some programs print their version to stderr. */
+export function firstLine(file: string, args: readonly string[]): string {
+  const { stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', timeout: 5_000 });
   return `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
 }
 

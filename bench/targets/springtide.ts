@@ -181,8 +181,8 @@ async function takeDown(dataDir: string, pidsSeen: Set<number>): Promise<void> {
     await runCli(dataDir, ['down']).catch(() => '');
   }
   const left = (): number[] => [...pidsSeen].filter((pid) => belongsTo(pid, dataDir));
-  const deadline = performance.now() + STOP_GRACE_MS;
-  while (status !== null && left().length > 0 && performance.now() < deadline) await delay(50);
+  const deadline = performance.now() + (status === null ? 0 : STOP_GRACE_MS);
+  while (left().length > 0 && performance.now() < deadline) await delay(50);
   for (const pid of left()) process.kill(pid, 'SIGKILL');
 }
 
