@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import type { EngineInstallation } from './catalogue.ts';
 import type { Host, HostCapacity, HostedNode, NodeEnd, NodeRequest, StopRequest } from './host.ts';
 import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
+import { isNodeId } from './node-config.ts';
 import { NodeError } from './node-error.ts';
 
 export interface LocalHostOptions {
@@ -36,6 +37,7 @@ export class LocalHost implements Host {
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #stopping = new Set<string>();
   readonly #reservedPorts = new Set<number>();
+  #nextPort = 0;
   readonly #listeners = new Set<(end: NodeEnd) => void>();
 
   constructor(options: LocalHostOptions) {
@@ -90,7 +92,7 @@ export class LocalHost implements Host {
       throw error;
     });
     await Promise.all(
-      names.map((nodeId) =>
+      names.filter(isNodeId).map((nodeId) =>
         this.#inTurn(nodeId, async () => {
           if (!this.#nodes.has(nodeId)) await this.#adopt(nodeId);
         }),
@@ -143,7 +145,11 @@ export class LocalHost implements Host {
 
   async #reservePort(withBus: boolean): Promise<number> {
     const [first, last] = this.#ports;
-    for (let port = first; port <= last; port++) {
+    const count = last - first + 1;
+    for (let tried = 0; tried < count; tried++) {
+      // Round and round: a port just left is the last to be given again, since some proxy may still try it for the node
+      // that was there.
+      const port = first + (this.#nextPort++ % count);
       // Reserved before it is tried, so that two starts at once do not find the same one.
       if (this.#reservedPorts.has(port)) continue;
       this.#reservedPorts.add(port);
@@ -158,6 +164,8 @@ export class LocalHost implements Host {
   }
 
   #dirOf(nodeId: string): string {
+    // It becomes a path: checked before anything is made of it.
+    if (!isNodeId(nodeId)) throw new NodeError('NODE_UNKNOWN', `"${nodeId}" is not a node id.`);
     return join(this.#nodesDir, nodeId);
   }
 

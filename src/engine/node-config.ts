@@ -57,6 +57,11 @@ export function nodeFiles(dir: string): {
   };
 }
 
+/** Node ids become directory names and words of log lines. */
+export function isNodeId(text: string): boolean {
+  return /^[A-Za-z0-9][\w-]{0,127}$/.test(text);
+}
+
 /** The port of the node's cluster bus, or undefined for a node without one. */
 export function clusterBusPort(settings: NodeSettings): number | undefined {
   if (!settings.clusterEnabled) return undefined;
@@ -255,8 +260,7 @@ function security(settings: NodeSettings): Directive[] {
 
 function checkSettings(settings: NodeSettings): void {
   const { nodeId, dir } = settings;
-  if (!/^[A-Za-z0-9][\w-]*$/.test(nodeId))
-    throw new RangeError(`node id "${nodeId}" is not a plain name`);
+  if (!isNodeId(nodeId)) throw new RangeError(`node id "${nodeId}" is not a plain name`);
   if (!dir.startsWith('/')) throw new RangeError(`node directory "${dir}" is not absolute`);
   for (const port of [settings.port, clusterBusPort(settings) ?? 1]) {
     if (!Number.isInteger(port) || port < 1 || port > 65_535)
