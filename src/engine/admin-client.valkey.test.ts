@@ -22,7 +22,11 @@ before(async () => {
   node = await host.startNode({
     nodeId: 'a',
     clusterEnabled: false,
-    aclLines: ['user default off', 'user admin on >pass ~* &* +@all', 'user reader on >read ~* +@read'],
+    aclLines: [
+      'user default off',
+      'user admin on >pass ~* &* +@all',
+      'user reader on >read ~* +@read',
+    ],
   });
 });
 after(async () => {
@@ -61,20 +65,28 @@ test('an error reply carries its first word and leaves the connection in use', a
 
 test('a refused login', async () => {
   const { port } = node;
-  await assert.rejects(AdminClient.connect({ host: '127.0.0.1', port, username: 'admin', password: 'no' }), {
-    code: 'NODE_REPLIED_ERROR',
-    replyCode: 'WRONGPASS',
-  });
+  await assert.rejects(
+    AdminClient.connect({ host: '127.0.0.1', port, username: 'admin', password: 'no' }),
+    {
+      code: 'NODE_REPLIED_ERROR',
+      replyCode: 'WRONGPASS',
+    },
+  );
   using reader = await AdminClient.connect({ ...node, username: 'reader', password: 'read' });
   await assert.rejects(reader.call('SET', 'a', 'b'), { replyCode: 'NOPERM' });
 });
 
 test('a call that takes too long, and one that is given up', async () => {
   using client = await connect();
-  await assert.rejects(client.callWith({ timeoutMs: 30 }, 'BLPOP', 'empty', 0), { code: 'NODE_TIMEOUT', message: /BLPOP/ });
+  await assert.rejects(client.callWith({ timeoutMs: 30 }, 'BLPOP', 'empty', 0), {
+    code: 'NODE_TIMEOUT',
+    message: /BLPOP/,
+  });
   using second = await connect();
   const given = AbortSignal.timeout(30);
-  await assert.rejects(second.callWith({ signal: given }, 'BLPOP', 'empty', 0), { code: 'NODE_ABORTED' });
+  await assert.rejects(second.callWith({ signal: given }, 'BLPOP', 'empty', 0), {
+    code: 'NODE_ABORTED',
+  });
   await assert.rejects(second.callWith({ signal: given }, 'PING'), { code: 'NODE_ABORTED' });
 });
 
@@ -82,7 +94,9 @@ test('closing ends calls under way and later ones, and calls back once', async (
   const client = await connect();
   let closes = 0;
   client.onClose(() => closes++);
-  const blocked = assert.rejects(client.call('BLPOP', 'empty', 0), { code: 'NODE_CONNECTION_CLOSED' });
+  const blocked = assert.rejects(client.call('BLPOP', 'empty', 0), {
+    code: 'NODE_CONNECTION_CLOSED',
+  });
   const closed = new Promise<void>((resolve) => client.onClose(resolve));
   assert.ok(client.isOpen);
   client.close();
@@ -97,7 +111,9 @@ test('a connection that the node closes is noticed and not made again', async ()
   using client = await connect();
   using killer = await connect();
   const closed = new Promise<void>((resolve) => client.onClose(resolve));
-  const blocked = assert.rejects(client.call('BLPOP', 'empty', 0), { code: 'NODE_CONNECTION_CLOSED' });
+  const blocked = assert.rejects(client.call('BLPOP', 'empty', 0), {
+    code: 'NODE_CONNECTION_CLOSED',
+  });
   await killer.call('CLIENT', 'KILL', 'USER', 'admin', 'SKIPME', 'yes');
   await Promise.all([closed, blocked]);
   assert.equal(String(await killer.call('CLIENT', 'LIST')).match(/user=admin/g)?.length, 1);
@@ -112,10 +128,15 @@ test('nobody there, and somebody who says nothing', async () => {
   await assert.rejects(AdminClient.connect(options), { code: 'NODE_TIMEOUT' });
   const [socket] = await accepted;
   socket.destroy();
-  await assert.rejects(AdminClient.connect({ ...options, signal: AbortSignal.abort() }), { code: 'NODE_ABORTED' });
+  await assert.rejects(AdminClient.connect({ ...options, signal: AbortSignal.abort() }), {
+    code: 'NODE_ABORTED',
+  });
   silent.close();
   await once(silent, 'close');
-  await assert.rejects(AdminClient.connect(options), { code: 'NODE_UNREACHABLE', message: /ECONNREFUSED/ });
+  await assert.rejects(AdminClient.connect(options), {
+    code: 'NODE_UNREACHABLE',
+    message: /ECONNREFUSED/,
+  });
 });
 
 test('a node that comes back is not reached through the old client', async () => {

@@ -53,6 +53,7 @@ export interface LaunchOptions {
 
 const START_TIMEOUT_MS = 10_000;
 const PING_INTERVAL_MS = 5;
+const PING_TIMEOUT_MS = 500;
 const LOG_TAIL_LINES = 8;
 
 const stateSchema = z.object({
@@ -66,7 +67,7 @@ const stateSchema = z.object({
 /**
  * Starts a node and waits until it answers.
  *
- * @throws NodeError NODE_PORT_IN_USE, NODE_ALREADY_RUNNING, NODE_START_FAILED, NODE_START_TIMEOUT (both with the last
+ * @throws NodeError NODE_PORT_IN_USE, NODE_ALREADY_RUNNING, NODE_DIRECTORY_UNUSABLE, NODE_START_FAILED, NODE_START_TIMEOUT (both with the last
  *   lines of its log), NODE_ABORTED. No process is left behind then.
  */
 export async function launchNode(
@@ -88,9 +89,16 @@ export async function launchNode(
   await checkPortFree(settings, host);
   const { version } = installation;
   const state = { nodeId: settings.nodeId, host, port: settings.port, version, logFile };
-  await prepareDirectory(settings, installation, state);
-
-  const log = await open(logFile, 'a', 0o600);
+  const log = await prepareDirectory(settings, installation, state)
+    .then(() => open(logFile, 'a', 0o600))
+    .catch((cause: Error) => {
+      if (cause instanceof RangeError) throw cause;
+      throw new NodeError(
+        'NODE_DIRECTORY_UNUSABLE',
+        `The files of node ${settings.nodeId} cannot be written (${cause.message}); make room or give rights there.`,
+        { cause },
+      );
+    });
   const logStart = (await log.stat()).size;
   const failed = async (
     code: 'NODE_START_FAILED' | 'NODE_START_TIMEOUT',
@@ -242,7 +250,7 @@ async function waitUntilAnswering(
     const leftMs = deadline - performance.now();
     // The exit goes first: another server may answer on the port that ours could not take.
     const answering = await Promise.race([
-      pingNode(host, port, Math.max(1, leftMs)),
+      pingNode(host, port, Math.max(1, Math.min(leftMs, PING_TIMEOUT_MS))),
       exited.then(() => false),
     ]);
     if (ended) return 'exited';

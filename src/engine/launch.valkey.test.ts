@@ -34,14 +34,26 @@ async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000);
     const servers = [port, port + 10_000].map((each) => createServer().listen(each, '127.0.0.1'));
-    const free = await Promise.all(servers.map((server) => once(server, 'listening'))).then(() => true, () => false);
+    const free = await Promise.all(servers.map((server) => once(server, 'listening'))).then(
+      () => true,
+      () => false,
+    );
     await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
     if (free) return port;
   }
 }
 
-async function settingsOf(nodeId: string, change: Partial<NodeSettings> = {}): Promise<NodeSettings> {
-  return { nodeId, port: await freePort(), dir: join(root, nodeId), clusterEnabled: true, ...change };
+async function settingsOf(
+  nodeId: string,
+  change: Partial<NodeSettings> = {},
+): Promise<NodeSettings> {
+  return {
+    nodeId,
+    port: await freePort(),
+    dir: join(root, nodeId),
+    clusterEnabled: true,
+    ...change,
+  };
 }
 
 async function launch(settings: NodeSettings, installation = engine): Promise<RunningNode> {
@@ -72,7 +84,8 @@ for (const { line } of ENGINE_LINES) {
     assert.equal((await stat(nodeFiles(dir).config)).mode & 0o777, 0o600);
     assert.equal((await stat(dir)).mode & 0o777, 0o700);
     using client = await AdminClient.connect({ ...node, password: 'se"cret' });
-    const read = async (name: string) => ((await client.call('CONFIG', 'GET', name)) as string[])[1];
+    const read = async (name: string) =>
+      ((await client.call('CONFIG', 'GET', name)) as string[])[1];
     assert.equal(await read('slowlog-max-len'), '7');
     assert.equal(await read('primaryauth'), 'se"cret');
     assert.equal(await read('maxmemory'), String(64 << 20));
@@ -80,7 +93,10 @@ for (const { line } of ENGINE_LINES) {
     assert.equal(await read('dual-channel-replication-enabled'), 'yes');
     assert.equal(await read('cluster-slot-stats-enabled'), 'yes');
     if (line === '9.1') assert.equal(await read('hash-seed'), 'some seed "é"');
-    assert.match(String(await client.call('INFO', 'server')), new RegExp(`process_id:${node.pid}\\r`));
+    assert.match(
+      String(await client.call('INFO', 'server')),
+      new RegExp(`process_id:${node.pid}\\r`),
+    );
     assert.doesNotMatch(await readFile(node.logFile, 'utf8'), /WARNING: Changing databases/);
     assert.deepEqual(await stopNode(node), { code: 0, signal: null });
     assert.equal(readProcess(node.pid), undefined);
@@ -119,14 +135,16 @@ test('an adopted node whose watching connection is cut has not ended', async () 
   using client = await AdminClient.connect(node);
   // Until the watcher is seen, then until it has come back.
   const others = async () => {
-    const list = String(await client.call('CLIENT', 'LIST')).trim().split('\n');
+    const list = String(await client.call('CLIENT', 'LIST'))
+      .trim()
+      .split('\n');
     const own = String(await client.call('CLIENT', 'ID'));
     return list.map((line) => /^id=(\d+)/.exec(line)![1]!).filter((id) => id !== own);
   };
   let watcher: string | undefined;
   while (watcher === undefined) [watcher] = await others();
   await client.call('CLIENT', 'KILL', 'ID', watcher);
-  for (let current = watcher; current === watcher; ) current = (await others())[0] ?? watcher;
+  for (let current = watcher; current === watcher;) current = (await others())[0] ?? watcher;
   assert.equal(ended, false);
   await stopNode(adopted, { graceMs: 0 });
   assert.equal(ended, true);
@@ -140,7 +158,11 @@ test('a node outlives the process that started it, and another adopts and stops 
     const { launchNode } = await import(${module('launch.ts')});
     const node = await launchNode(await installEngine('9.1'), ${JSON.stringify(settings)});
     console.log(node.pid);`;
-  const starter = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  const starter = await promisify(execFile)(process.execPath, [
+    '--input-type=module',
+    '-e',
+    script,
+  ]);
   const adopted = await adoptNode(settings.dir);
   assert.ok(adopted);
   launched.push(adopted);
@@ -149,7 +171,11 @@ test('a node outlives the process that started it, and another adopts and stops 
   await rm(nodeFiles(settings.dir).pid);
   assert.equal((await adoptNode(settings.dir))?.pid, adopted.pid, 'found without its pid file');
   await writeFile(nodeFiles(settings.dir).pid, `${process.pid}\n`);
-  assert.equal((await adoptNode(settings.dir))?.pid, adopted.pid, 'a pid file that names a stranger is not believed');
+  assert.equal(
+    (await adoptNode(settings.dir))?.pid,
+    adopted.pid,
+    'a pid file that names a stranger is not believed',
+  );
   assert.deepEqual(await stopNode(adopted), { code: null, signal: null });
   assert.ok(!isAlive(adopted));
 });
@@ -158,7 +184,11 @@ test('a stopped node is killed when its grace is over', async () => {
   const node = await launch(await settingsOf('stuck'));
   process.kill(node.pid, 'SIGSTOP');
   assert.deepEqual(await stopNode(node, { graceMs: 50 }), { code: null, signal: 'SIGKILL' });
-  assert.deepEqual(await stopNode(node), { code: null, signal: 'SIGKILL' }, 'stopping twice is harmless');
+  assert.deepEqual(
+    await stopNode(node),
+    { code: null, signal: 'SIGKILL' },
+    'stopping twice is harmless',
+  );
 });
 
 test('a port in use, for clients or for the cluster bus, is named', async () => {
@@ -184,6 +214,10 @@ test('a start that fails says why, in the words of the log, and leaves no proces
   });
   assert.equal(await adoptNode(bad.dir), undefined);
 
+  await writeFile(join(root, 'a-file'), '');
+  const nowhere = await settingsOf('nowhere', { dir: join(root, 'a-file/nowhere') });
+  await assert.rejects(launchNode(engine, nowhere), { code: 'NODE_DIRECTORY_UNUSABLE' });
+
   const absent = { ...engine, command: [join(root, 'absent')] };
   await assert.rejects(launchNode(absent, await settingsOf('absent-binary')), {
     code: 'NODE_START_FAILED',
@@ -192,8 +226,8 @@ test('a start that fails says why, in the words of the log, and leaves no proces
 });
 
 test('a binary that runs but serves nothing is given up and killed', async () => {
-  const binary = join(root, 'mute');
-  await writeFile(binary, '#!/bin/sh\necho "about to do nothing"\nexec sleep 600 "$0"\n');
+  const binary = join(root, 'mute-server');
+  await writeFile(binary, '#!/bin/sh\necho "about to do nothing"\nwhile :; do sleep 0.1; done\n');
   await chmod(binary, 0o755);
   const mute = { ...engine, command: [binary] };
   const settings = await settingsOf('mute');
@@ -203,5 +237,7 @@ test('a binary that runs but serves nothing is given up and killed', async () =>
   });
   assert.equal(await adoptNode(settings.dir), undefined);
   const signal = AbortSignal.timeout(50);
-  await assert.rejects(launchNode(mute, await settingsOf('mute-2'), { signal }), { code: 'NODE_ABORTED' });
+  await assert.rejects(launchNode(mute, await settingsOf('mute-2'), { signal }), {
+    code: 'NODE_ABORTED',
+  });
 });

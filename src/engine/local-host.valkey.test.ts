@@ -29,7 +29,8 @@ after(async () => {
 });
 
 async function stopAll(): Promise<void> {
-  for (const { nodeId } of await host.list()) await host.stopNode(nodeId, { graceMs: 0, forget: true });
+  for (const { nodeId } of await host.list())
+    await host.stopNode(nodeId, { graceMs: 0, forget: true });
 }
 
 function nextEnd(of: LocalHost): Promise<NodeEnd> {
@@ -44,7 +45,9 @@ function nextEnd(of: LocalHost): Promise<NodeEnd> {
 test('nodes started at once get ports and directories of their own', async () => {
   assert.deepEqual(await host.list(), []);
   const ids = ['n1', 'n2', 'n3', 'n4'];
-  const nodes = await Promise.all(ids.map((nodeId) => host.startNode({ nodeId, clusterEnabled: true })));
+  const nodes = await Promise.all(
+    ids.map((nodeId) => host.startNode({ nodeId, clusterEnabled: true })),
+  );
   assert.equal(new Set(nodes.map((node) => node.port)).size, 4);
   assert.deepEqual((await host.list()).map((node) => node.nodeId).sort(), ids);
   for (const node of nodes) {
@@ -75,7 +78,13 @@ test('the end of a node is told with what is known of it', async () => {
   const again = await host.startNode({ nodeId: 'mortal', clusterEnabled: false, port: node.port });
   const stopped = nextEnd(host);
   await host.stopNode('mortal');
-  assert.deepEqual(await stopped, { nodeId: 'mortal', pid: again.pid, requested: true, code: 0, signal: null });
+  assert.deepEqual(await stopped, {
+    nodeId: 'mortal',
+    pid: again.pid,
+    requested: true,
+    code: 0,
+    signal: null,
+  });
   await host.stopNode('mortal');
 });
 
@@ -86,7 +95,13 @@ test('a second host on the same directory takes the nodes over', async () => {
   assert.deepEqual(await successor.startNode({ nodeId: 'kept', clusterEnabled: true }), node);
   const died = nextEnd(successor);
   process.kill(node.pid, 'SIGKILL');
-  assert.deepEqual(await died, { nodeId: 'kept', pid: node.pid, requested: false, code: null, signal: null });
+  assert.deepEqual(await died, {
+    nodeId: 'kept',
+    pid: node.pid,
+    requested: false,
+    code: null,
+    signal: null,
+  });
 });
 
 test('a failed start gives its port back; an id that is no plain name makes no path', async () => {
@@ -100,7 +115,9 @@ test('a failed start gives its port back; an id that is no plain name makes no p
     message: /13500 to 13500/,
   });
   await narrow.stopNode('good', { graceMs: 0 });
-  await assert.rejects(host.startNode({ nodeId: '../out', clusterEnabled: false }), { code: 'NODE_UNKNOWN' });
+  await assert.rejects(host.startNode({ nodeId: '../out', clusterEnabled: false }), {
+    code: 'NODE_UNKNOWN',
+  });
   await assert.rejects(host.stopNode('..', { forget: true }), { code: 'NODE_UNKNOWN' });
 });
 

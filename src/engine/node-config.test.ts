@@ -92,7 +92,8 @@ test('a clustered node of 9.1', () => {
   assert.deepEqual(config.get('save'), ['']);
   assert.deepEqual(config.get('appendonly'), ['no']);
   assert.deepEqual(config.get('set-proc-title'), ['no']);
-  assert.ok(!config.has('databases'), 'older engines warn about it in cluster mode');
+  assert.ok(!config.has('databases'));
+  assert.deepEqual(render(SETTINGS, '8.1').get('databases'), ['1']);
   assert.ok(!config.has('primaryauth'));
 });
 

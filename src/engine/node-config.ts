@@ -230,7 +230,10 @@ function cluster(settings: NodeSettings, line: EngineLine): Directive[] {
     ['cluster-replica-validity-factor', '0'],
     ['cluster-slot-stats-enabled', 'yes'],
   ];
-  if (line === '9.1') {
+  if (line !== '9.1') {
+    // All that they can; said, so that they do not warn about it.
+    directives.push(['databases', '1']);
+  } else {
     directives.push(['cluster-databases', String(settings.databases ?? 16)]);
     // A full disk then costs the saving of nodes.conf, not the node.
     directives.push(['cluster-config-save-behavior', 'best-effort']);

@@ -4,6 +4,7 @@ import { SpringtideError } from '../lib/errors.ts';
 export type NodeErrorCode =
   | 'NODE_PORT_IN_USE'
   | 'NODE_ALREADY_RUNNING'
+  | 'NODE_DIRECTORY_UNUSABLE'
   | 'NODE_START_FAILED'
   | 'NODE_START_TIMEOUT'
   | 'NODE_STOP_FAILED'
