@@ -1,0 +1,192 @@
+/**
+ * `/metrics`: what the proxies counted and how the nodes are, in Prometheus' words. The names are documented in
+ * docs/metrics.md; a name, once released, keeps its meaning.
+ *
+ * Counters are sums over proxies (usage-board.ts), made anew at each scrape from what the proxies sent last.
+ */
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import type { ControlPlane } from '../control/control-plane.ts';
+import {
+  COMMAND_GROUPS,
+  LATENCY_BOUNDS_US,
+  type CacheUsage,
+  type LatencyHistogram,
+} from '../model/usage.ts';
+
+export type RenderMetrics = () => Promise<{ contentType: string; text: string }>;
+
+const US_PER_SECOND = 1e6;
+
+/** Counters of a cache that are one number. */
+const CACHE_COUNTERS = [
+  ['connections_opened_total', 'Client connections accepted.', 'connectionsTotal'],
+  ['connections_refused_total', 'Client connections refused at the limit.', 'connectionsRefused'],
+  ['auth_failures_total', 'Logins with a wrong user or password.', 'authFailures'],
+  ['received_bytes_total', 'Bytes read from clients.', 'bytesIn'],
+  ['sent_bytes_total', 'Bytes written to clients.', 'bytesOut'],
+  ['pauses_total', 'Times a client was not read because a queue was full.', 'pauses'],
+  [
+    'retries_total',
+    'Requests sent again after a redirect, a refusal that passes or a lost node.',
+    'retries',
+  ],
+  ['held_total', 'Requests held because no node could take them.', 'held'],
+  ['slow_readers_cut_total', 'Clients cut because they read too slowly.', 'slowReadersCut'],
+] as const satisfies readonly (readonly [string, string, keyof CacheUsage])[];
+
+/** Everything but the latency histogram, which prom-client cannot take as ready-made buckets. */
+export function metricsRenderer(control: ControlPlane): RenderMetrics {
+  const daemon = new Registry();
+  collectDefaultMetrics({ register: daemon, prefix: 'springtide_daemon_' });
+  return async () => {
+    const registry = new Registry();
+    collectCaches(registry, control);
+    collectNodes(registry, control);
+    collectProxies(registry, control);
+    const parts = [await registry.metrics(), latencyText(control), await daemon.metrics()];
+    return { contentType: registry.contentType, text: parts.join('\n') };
+  };
+}
+
+function collectCaches(registry: Registry, control: ControlPlane): void {
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'springtide_requests_total',
+    help: 'Requests, by group of command.',
+    labelNames: ['cache', 'group'],
+    registers,
+  });
+  const errors = new Counter({
+    name: 'springtide_errors_total',
+    help: 'Error replies, by their first word.',
+    labelNames: ['cache', 'kind'],
+    registers,
+  });
+  const connections = new Gauge({
+    name: 'springtide_connections',
+    help: 'Client connections that are open.',
+    labelNames: ['cache'],
+    registers,
+  });
+  const available = new Gauge({
+    name: 'springtide_cache_available',
+    help: '1 while the cache is available.',
+    labelNames: ['cache'],
+    registers,
+  });
+  const counters = CACHE_COUNTERS.map(([name, help, field]) => ({
+    field,
+    counter: new Counter({ name: `springtide_${name}`, help, labelNames: ['cache'], registers }),
+  }));
+  for (const { spec, state } of control.caches()) {
+    const cache = spec.name;
+    available.set({ cache }, state === 'available' ? 1 : 0);
+    const usage = control.usage.totals(cache);
+    if (usage === null) continue;
+    connections.set({ cache }, usage.connections);
+    for (const group of COMMAND_GROUPS)
+      requests.inc({ cache, group }, usage.requestsByGroup[group]);
+    for (const [kind, n] of Object.entries(usage.errorsByKind)) errors.inc({ cache, kind }, n);
+    for (const { field, counter } of counters) counter.inc({ cache }, usage[field]);
+  }
+}
+
+function collectNodes(registry: Registry, control: ControlPlane): void {
+  const gauge = (name: string, help: string, labels: readonly string[] = []) =>
+    new Gauge({
+      name: `springtide_node_${name}`,
+      help,
+      labelNames: ['cache', 'node', ...labels],
+      registers: [registry],
+    });
+  const up = gauge('up', '1 while the node is online.', ['shard', 'role']);
+  const memory = gauge('used_memory_bytes', 'Memory the engine uses.');
+  const keys = gauge('keys', 'Keys in all databases.');
+  const lag = gauge('replication_lag_bytes', 'Replica: bytes behind its primary.');
+  const restarts = gauge('restarts', 'Times the node was started again.');
+  const pending = gauge('pending_requests', 'Requests proxies wait for.');
+  const connections = gauge('proxy_connections', 'Connections proxies hold.');
+  for (const { spec, nodes, traffic } of control.caches()) {
+    const cache = spec.name;
+    for (const node of nodes) {
+      const labels = { cache, node: node.id };
+      up.set(
+        { ...labels, shard: String(node.shard), role: node.role },
+        node.state === 'online' ? 1 : 0,
+      );
+      restarts.set(labels, node.restarts);
+      if (node.usedMemoryBytes !== null) memory.set(labels, node.usedMemoryBytes);
+      if (node.keys !== null) keys.set(labels, node.keys);
+      if (node.replicationLagBytes !== null) lag.set(labels, node.replicationLagBytes);
+    }
+    for (const node of traffic?.nodes ?? []) {
+      pending.set({ cache, node: node.id }, node.pendingRequests);
+      connections.set({ cache, node: node.id }, node.connections);
+    }
+  }
+}
+
+function collectProxies(registry: Registry, control: ControlPlane): void {
+  const gauge = (name: string, help: string) =>
+    new Gauge({
+      name: `springtide_proxy_${name}`,
+      help,
+      labelNames: ['proxy'],
+      registers: [registry],
+    });
+  const up = gauge('up', '1 while the proxy serves.');
+  const restarts = gauge('restarts', 'Times the proxy was started again by this daemon.');
+  const memory = gauge('memory_bytes', 'Resident memory of the proxy.');
+  const cpu = new Counter({
+    name: 'springtide_proxy_cpu_seconds_total',
+    help: 'CPU time of the proxy since it started.',
+    labelNames: ['proxy'],
+    registers: [registry],
+  });
+  for (const one of control.proxies()) {
+    const proxy = String(one.index);
+    up.set({ proxy }, one.state === 'serving' ? 1 : 0);
+    restarts.set({ proxy }, one.restarts);
+    memory.set({ proxy }, one.memoryBytes);
+    cpu.inc({ proxy }, one.cpuSeconds);
+  }
+}
+
+/** `springtide_request_duration_seconds`: the proxies' buckets, summed, in exposition format. */
+function latencyText(control: ControlPlane): string {
+  const name = 'springtide_request_duration_seconds';
+  const lines = [
+    `# HELP ${name} Time from a request's last byte to its reply's first, by group of command.`,
+    `# TYPE ${name} histogram`,
+  ];
+  for (const { spec } of control.caches()) {
+    const usage = control.usage.totals(spec.name);
+    if (usage === null) continue;
+    for (const group of COMMAND_GROUPS) {
+      lines.push(...histogramLines(name, spec.name, group, usage.latencyByGroup[group]));
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** Cumulative buckets; the last, unbounded one is the count itself. Cache names need no escaping. */
+export function histogramLines(
+  name: string,
+  cache: string,
+  group: string,
+  histogram: LatencyHistogram,
+): string[] {
+  const labels = `cache="${cache}",group="${group}"`;
+  let below = 0;
+  const lines = LATENCY_BOUNDS_US.map((boundUs, i) => {
+    below += histogram.buckets[i] ?? 0;
+    return `${name}_bucket{${labels},le="${boundUs / US_PER_SECOND}"} ${below}`;
+  });
+  const all = below + (histogram.buckets[LATENCY_BOUNDS_US.length] ?? 0);
+  return [
+    ...lines,
+    `${name}_bucket{${labels},le="+Inf"} ${all}`,
+    `${name}_sum{${labels}} ${histogram.sumUs / US_PER_SECOND}`,
+    `${name}_count{${labels}} ${all}`,
+  ];
+}

@@ -1,0 +1,130 @@
+/** From what a user asks for to what is written down: checks a specification and chooses ports, ids and secrets. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
+import type { ZodError } from 'zod';
+import { cacheSpecSchema, type CacheSpec } from '../model/cache-spec.ts';
+import { DEFAULT_USER_NAME, DEFAULT_USER_RULES, type CacheUser } from '../model/user.ts';
+import { ControlError } from './control-error.ts';
+import type { Ports } from './ports.ts';
+import type { CacheRecord, NodeRecord } from './store.ts';
+
+export interface AdmittedCache {
+  readonly cache: CacheRecord;
+  readonly nodes: readonly NodeRecord[];
+  readonly users: readonly CacheUser[];
+}
+
+/** @throws ControlError InvalidParameterValue or InvalidParameterCombination, in words about the field */
+export function checkSpec(input: unknown): CacheSpec {
+  const parsed = cacheSpecSchema.safeParse(input);
+  if (!parsed.success) throw new ControlError('InvalidParameterValue', zodSentence(parsed.error));
+  const spec = parsed.data;
+  const refuse = (message: string) => {
+    throw new ControlError('InvalidParameterCombination', message);
+  };
+  if (!spec.sharding && spec.shards !== 1) {
+    // The default of `shards` belongs to sharded caches; only a number that somebody wrote can be wrong.
+    const written = (input as { shards?: unknown }).shards !== undefined;
+    if (written) refuse('an unsharded cache has one shard: leave out shards, or set sharding on');
+  }
+  if (!spec.insecure && !isLoopback(spec.bind) && spec.tls !== 'required') {
+    refuse(
+      `${spec.bind} can be reached from other machines: set tls to required, or insecure if the network is trusted`,
+    );
+  }
+  if ((spec.tlsCertFile === undefined) !== (spec.tlsKeyFile === undefined)) {
+    refuse('a certificate of your own needs both tlsCertFile and tlsKeyFile');
+  }
+  for (const file of [spec.tlsCertFile, spec.tlsKeyFile]) {
+    if (file !== undefined && !existsSync(file)) {
+      throw new ControlError('InvalidParameterValue', `there is no file ${file}`);
+    }
+  }
+  const { memoryMaximumBytes, memoryMinimumBytes, ecpuPerSecondMaximum, ecpuPerSecondMinimum } =
+    spec.limits;
+  if (memoryMaximumBytes > 0 && memoryMinimumBytes > memoryMaximumBytes) {
+    refuse('memoryMinimumBytes is above memoryMaximumBytes');
+  }
+  if (ecpuPerSecondMaximum > 0 && ecpuPerSecondMinimum > ecpuPerSecondMaximum) {
+    refuse('ecpuPerSecondMinimum is above ecpuPerSecondMaximum');
+  }
+  return spec.sharding ? spec : { ...spec, shards: 1 };
+}
+
+/** Takes the ports; the caller releases them if it does not keep the result. */
+export async function admitCache(
+  spec: CacheSpec,
+  ports: Ports,
+  nowMs: number,
+): Promise<AdmittedCache> {
+  const endpoint = await ports.endpointPair(spec.port, spec.readerPort, spec.bind);
+  const id = randomBytes(8).toString('hex');
+  const nodes: NodeRecord[] = [];
+  for (let shard = 0; shard < spec.shards; shard++) {
+    for (let copy = 0; copy <= spec.replicas; copy++) {
+      const { port, busPort } = await ports.nodePair();
+      nodes.push({
+        id: `${spec.name}-${id.slice(0, 4)}-${String(shard).padStart(4, '0')}-${copy}`,
+        cacheId: id,
+        shard,
+        role: copy === 0 ? 'primary' : 'replica',
+        port,
+        busPort,
+        clusterNodeId: null,
+        identity: 'none',
+        restarts: 0,
+        aclVersion: 0,
+      });
+    }
+  }
+  const cache: CacheRecord = {
+    id,
+    name: spec.name,
+    spec,
+    state: 'creating',
+    reason: null,
+    createdAtMs: nowMs,
+    ...endpoint,
+    systemSecret: secret(),
+    virtualPrimaryId: randomBytes(20).toString('hex'),
+    virtualReaderId: randomBytes(20).toString('hex'),
+    engineFullVersion: null,
+    formed: false,
+    aclVersion: 1,
+  };
+  return { cache, nodes, users: [firstUser(spec)] };
+}
+
+/**
+ * The `default` user of a new cache. On loopback it is a fresh server's: everything, without a password. Where other
+ * machines can reach it, it is off until somebody gives it a password.
+ */
+function firstUser(spec: CacheSpec): CacheUser {
+  const open = isLoopback(spec.bind) || spec.insecure;
+  return {
+    name: DEFAULT_USER_NAME,
+    enabled: open,
+    nopass: open,
+    passwordHashes: [],
+    rules: DEFAULT_USER_RULES,
+    upstreamSecret: secret(),
+  };
+}
+
+export function secret(): string {
+  return randomBytes(32).toString('hex');
+}
+
+export function isLoopback(bind: string): boolean {
+  if (bind === 'localhost' || bind === '::1') return true;
+  return isIP(bind) === 4 && bind.startsWith('127.');
+}
+
+/** One sentence about the first thing that is wrong, beginning with the field. */
+export function zodSentence(error: ZodError): string {
+  const [issue] = error.issues;
+  if (issue === undefined) return 'the request is not valid';
+  const field = issue.path.join('.');
+  return field === '' ? issue.message : `${field}: ${issue.message}`;
+}

@@ -1,0 +1,65 @@
+/** Runs a step: which code belongs to which kind, and the record around it. */
+import { messageOf } from '../lib/errors.ts';
+import type { PlannedStep, Step } from './step.ts';
+import type { StepContext } from './step-context.ts';
+import { formCluster } from './steps/form-cluster.ts';
+import { formReplication } from './steps/form-replication.ts';
+import { joinReplica } from './steps/join-replica.ts';
+import { plannedFailover } from './steps/planned-failover.ts';
+import { recordRoles } from './steps/record-roles.ts';
+import { startNode } from './steps/start-node.ts';
+import { syncUsers } from './steps/sync-users.ts';
+import { takeOver } from './steps/take-over.ts';
+
+/**
+ * Records the step as begun, runs it, records its end. A step that throws is recorded as failed and throws on: the lane
+ * looks again, with growing delay.
+ *
+ * @param lane the queue key under which it runs
+ */
+export async function executeStep(
+  context: StepContext,
+  lane: string,
+  planned: PlannedStep,
+): Promise<void> {
+  const { store, log, cache } = context;
+  const startedAtMs = Date.now();
+  const id = store.beginStep(cache.id, lane, planned.step, planned.reason, startedAtMs);
+  try {
+    await dispatch(context, planned.step);
+    store.endStep(id, 'done', null, Date.now());
+    log.info(
+      {
+        cache: cache.name,
+        step: planned.step,
+        reason: planned.reason,
+        tookMs: Date.now() - startedAtMs,
+      },
+      'step done',
+    );
+  } catch (error) {
+    store.endStep(id, 'failed', messageOf(error), Date.now());
+    throw error;
+  }
+}
+
+function dispatch(context: StepContext, step: Step): Promise<void> {
+  switch (step.kind) {
+    case 'start-node':
+      return startNode(context, step);
+    case 'form-cluster':
+      return formCluster(context);
+    case 'form-replication':
+      return formReplication(context);
+    case 'take-over':
+      return takeOver(context, step);
+    case 'planned-failover':
+      return plannedFailover(context, step);
+    case 'join-replica':
+      return joinReplica(context, step);
+    case 'record-roles':
+      return recordRoles(context, step);
+    case 'sync-users':
+      return syncUsers(context, step);
+  }
+}

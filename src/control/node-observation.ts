@@ -1,0 +1,118 @@
+/**
+ * What a node says of itself, read from INFO and CLUSTER NODES. Pure text parsing; no judgement (policies/ judges).
+ */
+
+/** One node as another one knows it (CLUSTER NODES, src/cluster_legacy.c clusterGenNodeDescription). */
+export interface ClusterPeer {
+  readonly id: string;
+  readonly port: number;
+  readonly myself: boolean;
+  readonly role: 'primary' | 'replica';
+  /** `fail`: the quorum gave it up; `fail?`: this node alone cannot reach it. */
+  readonly failed: boolean;
+  readonly handshake: boolean;
+  readonly noAddress: boolean;
+  /** Id of the primary it follows; null for a primary. */
+  readonly primaryId: string | null;
+  readonly configEpoch: number;
+  readonly slots: number;
+}
+
+export interface NodeObservation {
+  readonly role: 'primary' | 'replica';
+  /** Replica: port of its primary. */
+  readonly primaryPort: number | null;
+  readonly linkUp: boolean;
+  readonly syncing: boolean;
+  readonly loading: boolean;
+  /** Replica: bytes applied; primary: bytes produced. */
+  readonly offset: number;
+  /** Primary: offset acknowledged by each online replica, by the replica's port. */
+  readonly replicaOffsets: ReadonlyMap<number, number>;
+  readonly usedMemoryBytes: number;
+  readonly keys: number;
+  readonly version: string | null;
+}
+
+export type InfoFields = ReadonlyMap<string, string>;
+
+export function parseInfo(text: string): InfoFields {
+  const fields = new Map<string, string>();
+  for (const line of text.split(/\r?\n/)) {
+    const colon = line.indexOf(':');
+    if (colon > 0 && line[0] !== '#') fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return fields;
+}
+
+/** From INFO with the sections server, memory, persistence, replication and keyspace. */
+export function observationOf(info: InfoFields): NodeObservation {
+  const replica = info.get('role') === 'slave';
+  const replicaOffsets = new Map<number, number>();
+  let keys = 0;
+  for (const [name, value] of info) {
+    if (/^slave\d+$/.test(name)) {
+      const parts = assignments(value);
+      if (parts.get('state') === 'online') {
+        replicaOffsets.set(Number(parts.get('port')), Number(parts.get('offset')));
+      }
+    } else if (/^db\d+$/.test(name)) {
+      keys += Number(assignments(value).get('keys') ?? 0);
+    }
+  }
+  return {
+    role: replica ? 'replica' : 'primary',
+    primaryPort: replica ? Number(info.get('master_port')) : null,
+    linkUp: info.get('master_link_status') === 'up',
+    syncing: info.get('master_sync_in_progress') === '1',
+    loading: info.get('loading') === '1' || info.get('async_loading') === '1',
+    offset: Number(info.get(replica ? 'slave_repl_offset' : 'master_repl_offset') ?? 0),
+    replicaOffsets,
+    usedMemoryBytes: Number(info.get('used_memory') ?? 0),
+    keys,
+    version: info.get('valkey_version') ?? info.get('redis_version') ?? null,
+  };
+}
+
+export function parseClusterNodes(text: string): ClusterPeer[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [id = '', address = '', flagText = '', primary = '-', , , epoch = '0', , ...slots] =
+        line.split(' ');
+      const flags = new Set(flagText.split(','));
+      return {
+        id,
+        port: Number(/:(\d+)@/.exec(address)?.[1] ?? 0),
+        myself: flags.has('myself'),
+        role: flags.has('slave') ? ('replica' as const) : ('primary' as const),
+        failed: flags.has('fail'),
+        handshake: flags.has('handshake'),
+        noAddress: flags.has('noaddr'),
+        primaryId: primary === '-' ? null : primary,
+        configEpoch: Number(epoch),
+        slots: countSlots(slots),
+      };
+    });
+}
+
+/** Counts `5`, `0-99`; slots on the move (`[93->-id]`) are counted where they still are. */
+function countSlots(ranges: readonly string[]): number {
+  let slots = 0;
+  for (const range of ranges) {
+    if (range.startsWith('[')) continue;
+    const [first, last = first] = range.split('-').map(Number);
+    slots += last! - first! + 1;
+  }
+  return slots;
+}
+
+function assignments(text: string): Map<string, string> {
+  return new Map(
+    text.split(',').map((part) => {
+      const [name = '', value = ''] = part.split('=');
+      return [name, value];
+    }),
+  );
+}

@@ -1,0 +1,131 @@
+/**
+ * What one shard needs next. Pure: a snapshot in, steps with reasons out; run again after every change.
+ *
+ * The rule it protects: a node that was a primary and died comes back EMPTY (nothing is persisted). Were it to act as a
+ * primary again, its replicas would copy the emptiness. So the order is fixed: first a new primary, then, and only when
+ * that one is known, the dead node is started again, as its replica and with a new identity.
+ */
+import type { PlannedStep } from '../step.ts';
+import type { ShardNodeView, ShardView } from './shard-view.ts';
+
+/** As long as the cache's default deadline for held requests: after that, an empty shard is better than none. */
+export const SILENT_REPLICA_PATIENCE_MS = 5_000;
+
+export function planShard(view: ShardView): PlannedStep[] {
+  const primary = findPrimary(view);
+  return primary === null ? planWithoutPrimary(view) : planReplicas(view, primary);
+}
+
+/**
+ * The node that is the shard's primary now. Sharded: whoever owns slots, with the newest claim if two say so. Unsharded:
+ * a node that follows nobody; if two do, the one that was meant to, because the other may be a restarted, empty one.
+ */
+export function findPrimary(view: ShardView): ShardNodeView | null {
+  const claimants = view.nodes.filter(
+    (node) =>
+      node.process === 'alive' &&
+      node.observed?.role === 'primary' &&
+      (!view.sharding || node.observed.slots > 0),
+  );
+  if (view.sharding) {
+    claimants.sort((a, b) => b.observed!.configEpoch - a.observed!.configEpoch);
+    return claimants[0] ?? null;
+  }
+  // Somebody else than the one meant counts only when others follow it: an engine-side or manual change of roles.
+  return (
+    claimants.find((node) => node.intent === 'primary') ??
+    claimants.find((node) => view.nodes.some((other) => other.observed?.primaryId === node.id)) ??
+    null
+  );
+}
+
+/** Replicas that may take over, best first: the one that has most of what the dead primary acknowledged. */
+export function rankCandidates(view: ShardView): ShardNodeView[] {
+  return view.nodes
+    .filter((node) => node.process === 'alive' && node.observed?.role === 'replica' && node.hasData)
+    .sort((a, b) => b.observed!.offset - a.observed!.offset || (a.id < b.id ? -1 : 1));
+}
+
+function planWithoutPrimary(view: ShardView): PlannedStep[] {
+  const meant = view.nodes.find((node) => node.intent === 'primary');
+  if (meant === undefined) return [];
+  if (meant.process === 'alive') {
+    // A node that hangs may still hold the newest data and may come back: that is the engine's quorum to decide.
+    if (meant.observed === null || meant.busy) return [];
+    // It answers and is no primary: the engine demoted it in favour of one that is gone by now.
+    const followed = view.nodes.find((node) => node.id === meant.observed?.primaryId);
+    if (meant.observed.role !== 'replica' || followed?.process !== 'gone') return [];
+    return takeOver(view, followed);
+  }
+  return takeOver(view, meant);
+}
+
+function takeOver(view: ShardView, dead: ShardNodeView): PlannedStep[] {
+  const best = rankCandidates(view)[0];
+  if (best !== undefined) {
+    return [
+      {
+        step: { kind: 'take-over', nodeId: best.id, deadNodeId: dead.id },
+        reason: `primary ${dead.id} of shard ${view.shard} is dead; ${best.id} has the highest replication offset (${best.observed!.offset})`,
+      },
+    ];
+  }
+  if (dead.busy || worthWaitingFor(view)) return [];
+  return [
+    {
+      step: {
+        kind: 'start-node',
+        nodeId: dead.id,
+        identity: dead.identity === 'none' ? 'fresh' : 'kept',
+        replicaOf: null,
+      },
+      reason: `primary ${dead.id} of shard ${view.shard} is dead and no replica has its data; it starts again, empty`,
+    },
+  ];
+}
+
+/** A replica that has the data but does not answer at the moment: starting the dead primary empty would erase it. */
+function worthWaitingFor(view: ShardView): boolean {
+  return (
+    view.primaryGoneMs < SILENT_REPLICA_PATIENCE_MS &&
+    view.nodes.some((node) => node.process === 'alive' && node.observed === null && node.hasData)
+  );
+}
+
+function planReplicas(view: ShardView, primary: ShardNodeView): PlannedStep[] {
+  const steps: PlannedStep[] = [];
+  if (primary.intent !== 'primary') {
+    steps.push({
+      step: { kind: 'record-roles', primaryId: primary.id },
+      reason: `the engine made ${primary.id} the primary of shard ${view.shard}`,
+    });
+  }
+  for (const node of view.nodes) {
+    if (node === primary || node.busy) continue;
+    if (node.process === 'gone') {
+      const fresh = view.sharding && (node.identity !== 'kept' || node.intent === 'primary');
+      steps.push({
+        step: {
+          kind: 'start-node',
+          nodeId: node.id,
+          identity: fresh ? 'fresh' : 'kept',
+          replicaOf: view.sharding ? null : primary.id,
+        },
+        reason: `replica ${node.id} of shard ${view.shard} is not running`,
+      });
+    } else if (node.observed !== null && !follows(node, primary)) {
+      steps.push({
+        step: { kind: 'join-replica', nodeId: node.id, primaryId: primary.id },
+        reason: `${node.id} does not follow ${primary.id}, the primary of shard ${view.shard}`,
+      });
+    }
+  }
+  return steps;
+}
+
+function follows(node: ShardNodeView, primary: ShardNodeView): boolean {
+  const { observed } = node;
+  // One that owns slots, though not the newest claim, is told by the engine itself.
+  if (observed === null || observed.slots > 0) return true;
+  return observed.role === 'replica' && observed.primaryId === primary.id && observed.introduced;
+}

@@ -1,0 +1,37 @@
+/** A snapshot of one shard, as the shard policy reads it. Made by control from real nodes, or by the simulator. */
+import type { NodeIdentity } from '../store.ts';
+
+export interface ShardNodeView {
+  readonly id: string;
+  /** What control wrote down last; the engine may have decided otherwise. */
+  readonly intent: 'primary' | 'replica';
+  readonly identity: NodeIdentity;
+  /** `gone` is certain (the process ended, nobody's opinion); `alive` says only that there is a process. */
+  readonly process: 'alive' | 'gone';
+  /** A start or stop of it is under way or is not due yet. */
+  readonly busy: boolean;
+  /** Null: it does not answer. */
+  readonly observed: ObservedShardNode | null;
+  /** A replica that had the whole of its primary's data at least once since its process started. */
+  readonly hasData: boolean;
+}
+
+export interface ObservedShardNode {
+  readonly role: 'primary' | 'replica';
+  /** Node it follows; null when that is none of ours, or it follows nobody. */
+  readonly primaryId: string | null;
+  readonly offset: number;
+  /** Slots it owns as a primary; always 0 in an unsharded cache. */
+  readonly slots: number;
+  readonly configEpoch: number;
+  /** It knows every node of the cache (always true in an unsharded one). */
+  readonly introduced: boolean;
+}
+
+export interface ShardView {
+  readonly sharding: boolean;
+  readonly shard: number;
+  readonly nodes: readonly ShardNodeView[];
+  /** How long the node that was meant to be primary has been known to be gone; 0 while it is alive. */
+  readonly primaryGoneMs: number;
+}

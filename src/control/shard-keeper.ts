@@ -1,0 +1,176 @@
+/**
+ * The lane of one shard: looks at its nodes, asks planShard what to do, does it. Never two things at once on one shard;
+ * shards do not wait for one another.
+ */
+import { executeStep } from './execute-step.ts';
+import type { Fleet } from './fleet.ts';
+import type { RunResult } from './keyed-queue.ts';
+import { planShard } from './policies/plan-shard.ts';
+import type { ObservedShardNode, ShardNodeView, ShardView } from './policies/shard-view.ts';
+import type { PlannedStep } from './step.ts';
+import type { StepContext } from './step-context.ts';
+import type { CacheRecord, NodeRecord, Store } from './store.ts';
+
+export interface ShardKeeperDependencies {
+  readonly store: Store;
+  readonly fleet: Fleet;
+  context(cache: CacheRecord, signal: AbortSignal): StepContext;
+}
+
+interface Request {
+  readonly planned: PlannedStep;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** How often a shard in which nothing happens is looked at; for many nodes less often. */
+const LOOK_MS = 2_000;
+const LOOK_PER_NODES = 40;
+const LOOK_AGAIN_MS = 50;
+/** With a dead primary every millisecond counts: a replica that does not answer by then is not the one to promote. */
+const URGENT_TIMEOUT_MS = 150;
+
+export class ShardKeeper {
+  readonly #deps: ShardKeeperDependencies;
+  readonly #requests = new Map<string, Request[]>();
+
+  constructor(deps: ShardKeeperDependencies) {
+    this.#deps = deps;
+  }
+
+  async run(cacheId: string, shard: number, lane: string, signal: AbortSignal): Promise<RunResult> {
+    const { store, fleet } = this.#deps;
+    const cache = store.cache(cacheId);
+    if (cache === undefined || !cache.formed || cache.state === 'deleting') return {};
+    const context = this.#deps.context(cache, signal);
+    await this.#takeUp(context, lane);
+    await this.#serveRequests(context, lane);
+    const view = await this.#look(cache, shard);
+    const steps = planShard(view);
+    let waitMs =
+      LOOK_MS * Math.ceil((cache.spec.shards * (1 + cache.spec.replicas)) / LOOK_PER_NODES);
+    for (const planned of steps) {
+      signal.throwIfAborted();
+      const dueInMs =
+        planned.step.kind === 'start-node' ? fleet.restartDueInMs(planned.step.nodeId) : 0;
+      if (dueInMs > 0) {
+        waitMs = Math.min(waitMs, dueInMs);
+        continue;
+      }
+      await executeStep(context, lane, planned);
+      waitMs = LOOK_AGAIN_MS;
+    }
+    if (view.primaryGoneMs > 0) waitMs = LOOK_AGAIN_MS;
+    return { requeueAfterMs: waitMs };
+  }
+
+  /**
+   * Leaves a step that a user asked for to the lane's next run, so that it is never beside another one. The caller adds
+   * the lane to the queue.
+   *
+   * @returns resolves when the step is done
+   */
+  request(lane: string, planned: PlannedStep): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#requests.set(lane, [...(this.#requests.get(lane) ?? []), { planned, resolve, reject }]);
+    return promise;
+  }
+
+  async #serveRequests(context: StepContext, lane: string): Promise<void> {
+    const requests = this.#requests.get(lane) ?? [];
+    this.#requests.delete(lane);
+    for (const { planned, resolve, reject } of requests) {
+      try {
+        await executeStep(context, lane, planned);
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+    }
+  }
+
+  /** Records that a killed daemon left open: see step.ts. */
+  async #takeUp(context: StepContext, lane: string): Promise<void> {
+    const { store } = this.#deps;
+    for (const open of store.openSteps(context.cache.id, lane)) {
+      store.endStep(open.id, 'failed', 'the daemon ended during it', Date.now());
+      context.log.info({ step: open.step, reason: open.reason }, 'a step was left open; looking');
+      if (open.step.kind === 'planned-failover') {
+        await executeStep(context, lane, { step: open.step, reason: open.reason });
+      }
+    }
+  }
+
+  async #look(cache: CacheRecord, shard: number): Promise<ShardView> {
+    const { store, fleet } = this.#deps;
+    const all = store.nodes(cache.id);
+    const nodes = all.filter((node) => node.shard === shard);
+    const meant = nodes.find((node) => node.role === 'primary');
+    const urgent = meant !== undefined && !fleet.isAlive(meant.id);
+    await Promise.all(nodes.map((node) => this.#observe(cache, node, urgent)));
+    const knownIds = all.flatMap((node) =>
+      node.clusterNodeId !== null && fleet.isAlive(node.id) ? [node.clusterNodeId] : [],
+    );
+    return {
+      sharding: cache.spec.sharding,
+      shard,
+      primaryGoneMs: meant === undefined ? 0 : fleet.goneForMs(meant.id),
+      nodes: nodes.map((node) => this.#view(cache, node, nodes, knownIds)),
+    };
+  }
+
+  async #observe(cache: CacheRecord, node: NodeRecord, urgent: boolean): Promise<void> {
+    const { fleet } = this.#deps;
+    if (!fleet.isAlive(node.id)) return;
+    const options = urgent ? { timeoutMs: URGENT_TIMEOUT_MS } : {};
+    const cluster = cache.spec.sharding && (!urgent || fleet.peers(node.id) === null);
+    const seen = await fleet.observe(node.id, { ...options, cluster });
+    // Somebody made it primary since its cluster view was asked last: that view is old.
+    if (urgent && !cluster && cache.spec.sharding && seen?.role === 'primary') {
+      await fleet.observe(node.id, { ...options, cluster: true });
+    }
+  }
+
+  #view(
+    cache: CacheRecord,
+    node: NodeRecord,
+    shardNodes: readonly NodeRecord[],
+    knownIds: readonly string[],
+  ): ShardNodeView {
+    const { fleet } = this.#deps;
+    const alive = fleet.isAlive(node.id);
+    return {
+      id: node.id,
+      intent: node.role,
+      identity: node.identity,
+      process: alive ? 'alive' : 'gone',
+      busy: fleet.isBusy(node.id),
+      hasData: fleet.hasData(node.id),
+      observed: alive ? this.#observed(cache, node, shardNodes, knownIds) : null,
+    };
+  }
+
+  #observed(
+    cache: CacheRecord,
+    node: NodeRecord,
+    shardNodes: readonly NodeRecord[],
+    knownIds: readonly string[],
+  ): ObservedShardNode | null {
+    const { fleet } = this.#deps;
+    const seen = fleet.observation(node.id);
+    if (seen === null) return null;
+    const followed = shardNodes.find((other) => other.port === seen.primaryPort);
+    const base = { role: seen.role, primaryId: followed?.id ?? null, offset: seen.offset };
+    if (!cache.spec.sharding) return { ...base, slots: 0, configEpoch: 0, introduced: true };
+    const peers = fleet.peers(node.id);
+    if (peers === null) return null;
+    const myself = peers.find((peer) => peer.myself);
+    const known = new Set(peers.map((peer) => peer.id));
+    return {
+      ...base,
+      slots: myself?.slots ?? 0,
+      configEpoch: myself?.configEpoch ?? 0,
+      introduced: knownIds.every((id) => known.has(id)),
+    };
+  }
+}

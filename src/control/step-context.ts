@@ -1,0 +1,21 @@
+/** What a step may use. */
+import type { Logger } from 'pino';
+import type { Fleet } from './fleet.ts';
+import type { Ports } from './ports.ts';
+import type { CacheRecord, Store } from './store.ts';
+
+export interface StepContext {
+  readonly cache: CacheRecord;
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly ports: Ports;
+  readonly log: Logger;
+  /** Aborted when the step's reason is no longer so; the step then ends as soon as it safely can. */
+  readonly signal: AbortSignal;
+  /** Writes an event for users to see. */
+  event(kind: string, message: string): void;
+  /** Has proxies ask the nodes for roles and slots at once. */
+  refresh(): void;
+  /** Sends proxies a topology made from the store as it is now. */
+  publish(): void;
+}

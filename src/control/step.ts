@@ -1,0 +1,41 @@
+/**
+ * A step: one unit of change to a cache, as it is persisted before it is executed. Every step is idempotent and checks
+ * for itself what is already done. When a daemon was killed in the middle, the next one looks at the nodes first: a step
+ * that follows from what is there is planned again and goes on where it stopped; one that a user asked for
+ * (`planned-failover`) is taken up from its record.
+ */
+export type Step =
+  /** Make the process of this node run; `identity: 'fresh'` throws its nodes.conf away first. */
+  | {
+      readonly kind: 'start-node';
+      readonly nodeId: string;
+      readonly identity: 'kept' | 'fresh';
+      /** Unsharded replica: follow this node from its first moment on. */
+      readonly replicaOf: string | null;
+    }
+  /** Hand out the slots, introduce the nodes, attach the replicas; wait until all nodes agree. */
+  | { readonly kind: 'form-cluster' }
+  /** Unsharded counterpart of `form-cluster`. */
+  | { readonly kind: 'form-replication' }
+  /** The primary is certainly dead: make this replica the primary, without asking anyone. */
+  | {
+      readonly kind: 'take-over';
+      readonly nodeId: string;
+      readonly deadNodeId: string | null;
+    }
+  /** Both are alive: change places, losing nothing. */
+  | { readonly kind: 'planned-failover'; readonly nodeId: string; readonly primaryId: string }
+  /** Introduce an empty cluster node to the others, make them forget its old identity, attach it to its primary. */
+  | { readonly kind: 'join-replica'; readonly nodeId: string; readonly primaryId: string }
+  /** Write down that the engine made another node the primary by itself. */
+  | { readonly kind: 'record-roles'; readonly primaryId: string }
+  /** Bring the access rules of a live node up to date. */
+  | { readonly kind: 'sync-users'; readonly nodeId: string };
+
+export type StepKind = Step['kind'];
+
+/** What a policy proposes: a step and, in one sentence, why. The sentence is logged, stored and shown. */
+export interface PlannedStep {
+  readonly step: Step;
+  readonly reason: string;
+}

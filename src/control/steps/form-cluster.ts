@@ -1,0 +1,104 @@
+/**
+ * Makes a cluster of nodes that know nothing yet.
+ *
+ *   epochs and slots -> MEET -> all know all -> REPLICATE -> all say that all slots are served
+ *
+ * A node takes writes no sooner than 2 s after its start (CLUSTER_WRITABLE_DELAY, src/cluster_legacy.c); everything else
+ * happens in that time. The node timeout is short meanwhile: it also bounds how long a node that saw too few primaries
+ * at first keeps to itself (CLUSTER_MAX_REJOIN_DELAY).
+ */
+import type { NodeRecord } from '../store.ts';
+import { parseClusterNodes, parseInfo } from '../node-observation.ts';
+import type { StepContext } from '../step-context.ts';
+import { waitUntil } from './wait-until.ts';
+
+const SLOTS = 16_384;
+const FORMING_NODE_TIMEOUT_MS = 500;
+export const CLUSTER_NODE_TIMEOUT_MS = 5_000;
+/** Up to here every node is introduced to every other; gossip alone takes about a second. */
+const MESH_MAX_NODES = 40;
+
+/** Slots first..last of shard `index` of `shards`: as even as they can be. */
+export function slotRange(index: number, shards: number): { first: number; last: number } {
+  return {
+    first: Math.floor((index * SLOTS) / shards),
+    last: Math.floor(((index + 1) * SLOTS) / shards) - 1,
+  };
+}
+
+export async function formCluster(context: StepContext): Promise<void> {
+  const { store, fleet, cache, signal } = context;
+  const nodes = store.nodes(cache.id);
+  const primaries = nodes.filter((node) => node.role === 'primary');
+  const setTimeouts = (ms: number) =>
+    Promise.all(nodes.map((n) => fleet.call(n.id, ['CONFIG', 'SET', 'cluster-node-timeout', ms])));
+
+  await setTimeouts(FORMING_NODE_TIMEOUT_MS);
+  await Promise.all(primaries.map((node) => handOutSlots(context, node)));
+  await introduce(context, nodes);
+  const everyMs = nodes.length > MESH_MAX_NODES ? 200 : 20;
+  const ids = new Set(nodes.map((node) => node.clusterNodeId));
+  await waitUntil(
+    'the nodes knowing one another',
+    async () => (await Promise.all(nodes.map((node) => knows(context, node, ids)))).every(Boolean),
+    { timeoutMs: 15_000, everyMs, signal },
+  );
+  await Promise.all(nodes.map((node) => replicate(context, node, primaries)));
+  await waitUntil(
+    'the nodes agreeing that all slots are served',
+    async () => (await Promise.all(nodes.map((node) => isReady(context, node)))).every(Boolean),
+    { timeoutMs: 30_000, everyMs, signal },
+  );
+  await setTimeouts(CLUSTER_NODE_TIMEOUT_MS);
+  store.updateCache(cache.id, { formed: true });
+}
+
+async function handOutSlots(context: StepContext, node: NodeRecord): Promise<void> {
+  const { fleet, cache } = context;
+  const peers = parseClusterNodes(String(await fleet.call(node.id, ['CLUSTER', 'NODES'])));
+  if (peers.some((peer) => peer.myself && peer.slots > 0)) return;
+  // Different epochs from the first moment: none has to be agreed on later. Refused once a node has one or knows others.
+  await fleet.call(node.id, ['CLUSTER', 'SET-CONFIG-EPOCH', node.shard + 1]).catch(() => undefined);
+  const { first, last } = slotRange(node.shard, cache.spec.shards);
+  await fleet.call(node.id, ['CLUSTER', 'ADDSLOTSRANGE', first, last]);
+}
+
+async function introduce(context: StepContext, nodes: readonly NodeRecord[]): Promise<void> {
+  const meet = (from: NodeRecord, to: NodeRecord) =>
+    context.fleet.call(from.id, ['CLUSTER', 'MEET', '127.0.0.1', to.port, to.busPort]);
+  if (nodes.length <= MESH_MAX_NODES) {
+    await Promise.all(nodes.flatMap((from, i) => nodes.slice(i + 1).map((to) => meet(from, to))));
+    return;
+  }
+  const [first, ...others] = nodes;
+  await Promise.all(others.map((to) => meet(first!, to)));
+}
+
+async function knows(
+  context: StepContext,
+  node: NodeRecord,
+  ids: ReadonlySet<string | null>,
+): Promise<boolean> {
+  const peers = parseClusterNodes(String(await context.fleet.call(node.id, ['CLUSTER', 'NODES'])));
+  return peers.filter((peer) => ids.has(peer.id) && !peer.handshake).length === ids.size;
+}
+
+async function replicate(
+  context: StepContext,
+  node: NodeRecord,
+  primaries: readonly NodeRecord[],
+): Promise<void> {
+  if (node.role === 'primary') return;
+  const primary = primaries.find((candidate) => candidate.shard === node.shard)!;
+  await context.fleet.call(node.id, ['CLUSTER', 'REPLICATE', primary.clusterNodeId!]);
+}
+
+async function isReady(context: StepContext, node: NodeRecord): Promise<boolean> {
+  const info = parseInfo(String(await context.fleet.call(node.id, ['CLUSTER', 'INFO'])));
+  if (info.get('cluster_state') !== 'ok' || info.get('cluster_slots_ok') !== String(SLOTS)) {
+    return false;
+  }
+  if (node.role === 'primary') return true;
+  const seen = await context.fleet.observe(node.id);
+  return seen?.role === 'replica' && seen.linkUp;
+}

@@ -1,0 +1,47 @@
+/** Makes the process of a node run, as a known member of its cluster or as a stranger that will join it anew. */
+import { NodeError } from '../../engine/node-error.ts';
+import type { Step } from '../step.ts';
+import type { StepContext } from '../step-context.ts';
+
+export async function startNode(
+  context: StepContext,
+  step: Extract<Step, { kind: 'start-node' }>,
+): Promise<void> {
+  const { store, fleet, cache } = context;
+  let node = store.node(step.nodeId);
+  if (node === undefined || fleet.isAlive(node.id)) return;
+  if (step.identity === 'fresh') {
+    store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
+    fleet.forgetIdentity(node.id);
+  }
+  const replicaOf = step.replicaOf === null ? null : (store.node(step.replicaOf) ?? null);
+  const options = { replicaOf, signal: context.signal };
+  try {
+    await fleet.start(cache, node, options);
+  } catch (error) {
+    // Somebody took the port between our choosing it and the node's start. One that nobody knows yet may move.
+    const movable =
+      !cache.formed && error instanceof NodeError && error.code === 'NODE_PORT_IN_USE';
+    if (!movable) throw error;
+    const { port, busPort } = await context.ports.nodePair();
+    context.ports.release([node.port, node.busPort]);
+    store.updateNode(node.id, { port, busPort });
+    node = store.node(node.id)!;
+    await fleet.start(cache, node, options);
+  }
+  if (cache.spec.sharding) {
+    const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
+    store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
+  }
+  if (!cache.formed) return;
+  store.updateNode(node.id, { restarts: node.restarts + 1 });
+  const emptied = node.role === 'primary' && step.replicaOf === null && step.identity === 'kept';
+  if (emptied) {
+    context.event(
+      'shard-data-lost',
+      `node ${node.id}, primary of shard ${node.shard}, died without a replica that had its data: it runs again, empty`,
+    );
+  } else {
+    context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
+  }
+}

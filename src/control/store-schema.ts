@@ -1,0 +1,76 @@
+/**
+ * The tables of the control plane's state, as forward migrations: index i takes the database from version i to i + 1
+ * (`PRAGMA user_version`). A migration that was released is never edited; a change is a new entry.
+ *
+ * caches 1-n nodes, users, steps; events outlive their cache. `meta` holds the topology's version.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+
+  CREATE TABLE caches (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    spec TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    created_at_ms INTEGER NOT NULL,
+    port INTEGER NOT NULL,
+    reader_port INTEGER NOT NULL,
+    system_secret TEXT NOT NULL,
+    virtual_primary_id TEXT NOT NULL,
+    virtual_reader_id TEXT NOT NULL,
+    engine_full_version TEXT,
+    formed INTEGER NOT NULL DEFAULT 0,
+    acl_version INTEGER NOT NULL DEFAULT 1
+  ) STRICT;
+
+  CREATE TABLE nodes (
+    id TEXT PRIMARY KEY,
+    cache_id TEXT NOT NULL REFERENCES caches(id) ON DELETE CASCADE,
+    shard INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    port INTEGER NOT NULL UNIQUE,
+    bus_port INTEGER NOT NULL UNIQUE,
+    cluster_node_id TEXT,
+    identity TEXT NOT NULL,
+    restarts INTEGER NOT NULL DEFAULT 0,
+    acl_version INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX nodes_by_cache ON nodes (cache_id, shard);
+
+  CREATE TABLE users (
+    cache_id TEXT NOT NULL REFERENCES caches(id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    enabled INTEGER NOT NULL,
+    nopass INTEGER NOT NULL,
+    password_hashes TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    upstream_secret TEXT NOT NULL,
+    PRIMARY KEY (cache_id, name)
+  ) STRICT;
+
+  CREATE TABLE proxies (idx INTEGER PRIMARY KEY, restarts INTEGER NOT NULL DEFAULT 0) STRICT;
+
+  CREATE TABLE steps (
+    id INTEGER PRIMARY KEY,
+    cache_id TEXT NOT NULL REFERENCES caches(id) ON DELETE CASCADE,
+    lane TEXT NOT NULL,
+    step TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    state TEXT NOT NULL,
+    error TEXT,
+    started_at_ms INTEGER NOT NULL,
+    finished_at_ms INTEGER
+  ) STRICT;
+  CREATE INDEX steps_open ON steps (cache_id, lane) WHERE state = 'running';
+
+  CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    cache TEXT,
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL
+  ) STRICT;
+  `,
+];

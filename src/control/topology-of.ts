@@ -1,0 +1,91 @@
+/** The picture that control publishes to proxies, made from the store alone. */
+import { join } from 'node:path';
+import type { Topology, TopologyCache } from '../model/topology.ts';
+import type { CacheUser } from '../model/user.ts';
+import type { CacheRecord, NodeRecord } from './store.ts';
+
+/** PEM files of the certificate that is used where a cache names none of its own. */
+export interface DevelopmentCertificate {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+export function developmentCertificatePaths(tlsDir: string): DevelopmentCertificate {
+  return { certFile: join(tlsDir, 'server.crt'), keyFile: join(tlsDir, 'server.key') };
+}
+
+/** Whether proxies should serve this cache: from the moment it has slots to serve until its deletion begins. */
+export function isServed(cache: CacheRecord): boolean {
+  return (
+    cache.formed &&
+    (cache.state === 'creating' || cache.state === 'available' || cache.state === 'modifying')
+  );
+}
+
+/**
+ * @param version from Store.nextTopologyVersion
+ * @param parts every cache with its nodes and users
+ */
+export function topologyOf(
+  version: number,
+  parts: readonly {
+    readonly cache: CacheRecord;
+    readonly nodes: readonly NodeRecord[];
+    readonly users: readonly CacheUser[];
+  }[],
+  developmentCertificate: DevelopmentCertificate,
+): Topology {
+  return {
+    version,
+    caches: parts
+      .filter(({ cache }) => isServed(cache))
+      .map(({ cache, nodes, users }) => cachePart(cache, nodes, users, developmentCertificate)),
+  };
+}
+
+function cachePart(
+  cache: CacheRecord,
+  nodes: readonly NodeRecord[],
+  users: readonly CacheUser[],
+  developmentCertificate: DevelopmentCertificate,
+): TopologyCache {
+  const { spec } = cache;
+  return {
+    name: cache.name,
+    id: cache.id,
+    engine: spec.engine,
+    engineVersion: spec.engineVersion,
+    sharding: spec.sharding,
+    databases: spec.databases,
+    bind: spec.bind,
+    port: cache.port,
+    readerPort: cache.readerPort,
+    announceHost: announceHost(cache),
+    tls:
+      spec.tls === 'off'
+        ? null
+        : {
+            mode: spec.tls,
+            certFile: spec.tlsCertFile ?? developmentCertificate.certFile,
+            keyFile: spec.tlsKeyFile ?? developmentCertificate.keyFile,
+          },
+    users,
+    systemSecret: cache.systemSecret,
+    limits: spec.limits,
+    deadlineMs: spec.deadlineMs,
+    nodes: nodes.map((node) => ({
+      id: node.id,
+      host: '127.0.0.1',
+      port: node.port,
+      shard: node.shard,
+      role: node.role,
+    })),
+    virtualPrimaryId: cache.virtualPrimaryId,
+    virtualReaderId: cache.virtualReaderId,
+    createdAtMs: cache.createdAtMs,
+  };
+}
+
+export function announceHost(cache: CacheRecord): string {
+  return cache.spec.announceHost ?? cache.spec.bind;
+}
