@@ -1,0 +1,81 @@
+/**
+ * Commands that may block (BLPOP, XREAD BLOCK ...): a connection of their own while they do, so that nobody else waits.
+ * A client that goes away takes its blocked command with it; a failover or a moved slot is followed.
+ */
+import type { RequestArguments } from '../protocol/command-table.ts';
+import { decodeReply, RespError } from '../protocol/resp-value.ts';
+import type { PlannedCommand } from './command-book.ts';
+import { CLUSTER_DOWN } from './proxy-error.ts';
+import { STALL_BUSY, type Session } from './session.ts';
+
+/** Errors after which the same command is asked of the slot's owner again: it was not executed. */
+const FOLLOWED: ReadonlySet<string> = new Set([
+  'MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'LOADING', 'READONLY', 'NODELOST', 'UNBLOCKED',
+]); // prettier-ignore
+const PAUSE_MS = 10;
+
+/** Runs a command that may block, when nothing else of its session is under way. `bytes` is the request alone. */
+export function blockingCommand(
+  session: Session,
+  planned: PlannedCommand,
+  bytes: Buffer,
+  slot: number,
+): void {
+  const place = session.reserve(planned);
+  session.stall(STALL_BUSY);
+  void block(session, planned, bytes, slot).then((reply) => {
+    session.client.unblock = null;
+    if (session.closed) return;
+    session.service.router.turn.tick();
+    session.complete(place, reply);
+    session.release();
+  });
+}
+
+/** XREAD and XREADGROUP block only with BLOCK, which stands before STREAMS. */
+export function mayBlock(name: string, args: RequestArguments, buf: Buffer): boolean {
+  if (name !== 'xread' && name !== 'xreadgroup') return true;
+  for (let i = 1; i < args.argc; i++) {
+    const word = buf.toString('latin1', args.argStart[i], args.argEnd[i]).toLowerCase();
+    if (word === 'block') return true;
+    if (word === 'streams') return false;
+  }
+  return false;
+}
+
+async function block(session: Session, planned: PlannedCommand, bytes: Buffer, slot: number): Promise<Buffer> {
+  const { router } = session.service;
+  const { client } = session;
+  const deadlineMs = () => performance.now() + session.service.cache.deadlineMs;
+  let giveUpMs = deadlineMs();
+  for (;;) {
+    const upstream = router.privateFor(session.lane!, router.ownerOf(slot));
+    const startedMs = performance.now();
+    client.unblock = (withError) => void router.unblock(upstream, withError);
+    session.onGone = () => upstream.destroy();
+    const reply = await router.askBytes(bytes, { fixed: upstream, repeatable: planned.repeatable });
+    session.onGone = null;
+    if (session.closed) {
+      upstream.destroy();
+      return reply;
+    }
+    const value = reply[0] === MINUS ? decodeReply(reply) : null;
+    if (!(value instanceof RespError) || !FOLLOWED.has(value.kind)) {
+      router.givePrivate(session.lane!, upstream);
+      return reply;
+    }
+    if (value.kind === 'UNBLOCKED' && value.message.includes('CLIENT UNBLOCK')) {
+      router.givePrivate(session.lane!, upstream);
+      return reply;
+    }
+    upstream.destroy();
+    router.meter.retries++;
+    // It was blocked for a while: the deadline is for finding an owner, not for the block.
+    if (performance.now() - startedMs > 1000) giveUpMs = deadlineMs();
+    if (performance.now() > giveUpMs) return value.kind === 'NODELOST' ? CLUSTER_DOWN : reply;
+    router.follow(value);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+}
+
+const MINUS = 45;

@@ -1,0 +1,74 @@
+/** One cache on this proxy: its router, its sessions, its users. */
+import type { TopologyCache } from '../model/topology.ts';
+import type { CacheUser } from '../model/user.ts';
+import { RequestScanner } from '../protocol/request-scanner.ts';
+import { CacheRouter, type RouterParts } from './cache-router.ts';
+import { Login } from './login.ts';
+import { DiscardSink } from './request-sink.ts';
+import { PubSubHub } from './pubsub-hub.ts';
+import type { Session } from './session.ts';
+import type { SessionCommands } from './session-commands.ts';
+
+export class CacheService {
+  readonly router: CacheRouter;
+  readonly sessions = new Map<number, Session>();
+  readonly commands: SessionCommands;
+  readonly discard: DiscardSink;
+  readonly hub: PubSubHub;
+  readonly login: Login;
+  /** One for all sessions: a scan never spans two events. */
+  readonly scanner = new RequestScanner();
+  readonly proxyIndex: number;
+  #users: Map<string, CacheUser>;
+
+  constructor(cache: TopologyCache, commands: SessionCommands, proxyIndex: number, parts: RouterParts) {
+    this.router = new CacheRouter(cache, parts);
+    this.commands = commands;
+    this.proxyIndex = proxyIndex;
+    this.discard = new DiscardSink((request) => parts.pool.give(request));
+    this.login = new Login(this);
+    this.hub = new PubSubHub(this);
+    this.#users = usersByName(cache);
+    this.scanner.bulkMaximumBytes = cache.limits.bulkMaximumBytes;
+  }
+
+  get cache(): TopologyCache {
+    return this.router.cache;
+  }
+
+  /** Full version of the engine, as the nodes say it. */
+  get engineVersion(): string {
+    return this.router.engineVersion;
+  }
+
+  user(name: string): CacheUser | undefined {
+    return this.#users.get(name);
+  }
+
+  /** Takes a newer picture of the cache; sessions of users that are gone are closed, as the engine does on DELUSER. */
+  update(cache: TopologyCache): void {
+    this.#users = usersByName(cache);
+    this.scanner.bulkMaximumBytes = cache.limits.bulkMaximumBytes;
+    this.router.update(cache);
+    for (const session of this.sessions.values()) {
+      if (session.authenticated && !this.#users.has(session.client.user)) session.destroy();
+    }
+  }
+
+  forget(session: Session): void {
+    this.sessions.delete(session.id);
+    this.router.meter.connections--;
+    this.commands.onClosed(session);
+    if (session.lane !== null) session.lane.sessions--;
+  }
+
+  close(): void {
+    for (const session of this.sessions.values()) session.destroy();
+    this.hub.close();
+    this.router.close();
+  }
+}
+
+function usersByName(cache: TopologyCache): Map<string, CacheUser> {
+  return new Map(cache.users.map((user) => [user.name, user]));
+}

@@ -1,0 +1,50 @@
+/** What a client has said about itself and about its connection. */
+import type { Transaction } from './transaction.ts';
+import type { Subscriptions } from './subscriptions.ts';
+
+export interface ClientState {
+  name: string;
+  libName: string;
+  libVersion: string;
+  user: string;
+  resp: 2 | 3;
+  database: number;
+  noTouch: boolean;
+  noEvict: boolean;
+  /** READONLY was sent. */
+  readonly: boolean;
+  /** CLIENT REPLY OFF. */
+  replyOff: boolean;
+  /** CLIENT REPLY SKIP: the next command gets no reply. */
+  skipNext: boolean;
+  /** The command at hand gets no reply. */
+  muted: boolean;
+  /** Between MULTI and EXEC, or watching. */
+  transaction: Transaction | null;
+  subscriptions: Subscriptions | null;
+  /** Replaces the plain way of the next commands: MONITOR, tracking. Called when the session closes or is reset. */
+  detach: (() => void) | null;
+  /** In a blocking command: ends it (CLIENT UNBLOCK). */
+  unblock: ((withError: boolean) => void) | null;
+}
+
+export function newClientState(): ClientState {
+  return {
+    name: '',
+    libName: '',
+    libVersion: '',
+    user: 'default',
+    resp: 2,
+    database: 0,
+    noTouch: false,
+    noEvict: false,
+    readonly: false,
+    replyOff: false,
+    skipNext: false,
+    muted: false,
+    transaction: null,
+    subscriptions: null,
+    detach: null,
+    unblock: null,
+  };
+}

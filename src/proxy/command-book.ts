@@ -1,0 +1,50 @@
+/** The engine's command table with this cache's plan for each command, looked up together on the hot path. */
+import { CommandTable, type Command, type RequestArguments } from '../protocol/command-table.ts';
+import type { RespValue } from '../protocol/resp-value.ts';
+import { COMMAND_GROUPS, type CommandGroup } from '../model/usage.ts';
+import { PLAN_FORWARD, planCommand, type PlanKind } from './command-plan.ts';
+
+export class PlannedCommand {
+  readonly command: Command;
+  readonly kind: PlanKind;
+  readonly group: CommandGroup;
+  /** Index into COMMAND_GROUPS. */
+  readonly groupIndex: number;
+  readonly repeatable: boolean;
+
+  constructor(command: Command, sharding: boolean) {
+    const plan = planCommand(command, sharding);
+    this.command = command;
+    this.kind = plan.kind;
+    this.group = plan.group;
+    this.groupIndex = COMMAND_GROUPS.indexOf(plan.group);
+    this.repeatable = plan.repeatable;
+  }
+}
+
+export class CommandBook {
+  readonly table: CommandTable;
+  readonly #plans = new Map<Command, PlannedCommand>();
+
+  constructor(reply: RespValue, sharding: boolean) {
+    this.table = new CommandTable(reply);
+    for (const command of this.table.commands) {
+      this.#plans.set(command, new PlannedCommand(command, sharding));
+      for (const sub of command.subcommands?.values() ?? []) this.#plans.set(sub, new PlannedCommand(sub, sharding));
+    }
+  }
+
+  lookup(buf: Uint8Array, args: RequestArguments): PlannedCommand | null {
+    const command = this.table.lookup(buf, args);
+    return command === null ? null : this.#plans.get(command)!;
+  }
+
+  planOf(command: Command): PlannedCommand {
+    return this.#plans.get(command)!;
+  }
+}
+
+/** Is this command merely forwarded? */
+export function isForwarded(planned: PlannedCommand): boolean {
+  return planned.kind === PLAN_FORWARD;
+}

@@ -1,0 +1,6 @@
+/** Every handler of the proxy, by command name. */
+import type { HandlerTable } from '../session-commands.ts';
+import { transactionHandlers } from '../transaction.ts';
+import { connectionHandlers } from './connection.ts';
+
+export const allHandlers: HandlerTable = { ...connectionHandlers, ...transactionHandlers };

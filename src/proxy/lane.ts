@@ -1,0 +1,55 @@
+/**
+ * The shared connections of one kind: same user, RESP version, database and options. Sessions of one kind share a lane,
+ * and a lane has one connection for each node it has been asked to reach (DESIGN, "Multiplex").
+ */
+import { encodeRequest } from '../protocol/request-encoder.ts';
+import type { Handshake, Upstream } from './upstream.ts';
+
+export interface LaneKind {
+  readonly user: string;
+  readonly secret: string;
+  readonly resp: 2 | 3;
+  readonly database: number;
+  /** Reads go to replicas. */
+  readonly readonly: boolean;
+  /** The nodes are a cluster: a replica serves reads only after READONLY. */
+  readonly sharded: boolean;
+  /** CLIENT NO-TOUCH ON. */
+  readonly noTouch: boolean;
+}
+
+export class Lane {
+  readonly key: string;
+  readonly kind: LaneKind;
+  readonly handshake: Handshake;
+  /** By node index; null where there is no connection. */
+  readonly upstreams: (Upstream | null)[] = [];
+  /** Private connections of this kind that are free, by node index. */
+  readonly free: Upstream[][] = [];
+  /** Sessions on it. */
+  sessions = 0;
+  /** performance.now() since when it has had no session. */
+  idleSinceMs = 0;
+
+  constructor(kind: LaneKind) {
+    this.key = laneKey(kind);
+    this.kind = kind;
+    this.handshake = laneHandshake(kind);
+  }
+}
+
+/** Equal kinds have equal keys. */
+export function laneKey(kind: LaneKind): string {
+  return `${kind.resp}/${kind.database}/${kind.readonly ? 1 : 0}/${kind.sharded ? 1 : 0}/${kind.noTouch ? 1 : 0}/${kind.secret}/${kind.user}`;
+}
+
+/** What a connection of this kind says first. */
+export function laneHandshake(kind: LaneKind): Handshake {
+  const commands: (string | number)[][] = [
+    ['HELLO', kind.resp, 'AUTH', kind.user, kind.secret, 'SETNAME', 'springtide-proxy'],
+  ];
+  if (kind.database !== 0) commands.push(['SELECT', kind.database]);
+  if (kind.readonly && kind.sharded) commands.push(['READONLY']);
+  if (kind.noTouch) commands.push(['CLIENT', 'NO-TOUCH', 'ON']);
+  return { bytes: Buffer.concat(commands.map((command) => encodeRequest(command))), replies: commands.length };
+}

@@ -1,0 +1,130 @@
+/**
+ * The ports of one cache: the endpoint and the reader endpoint, shared with the other proxies of the machine
+ * (`reusePort`). Plain, TLS, or both on one port, told apart by the first byte that a client sends.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
+import type { Logger } from 'pino';
+import type { TopologyCache } from '../model/topology.ts';
+import type { CacheService } from './cache-service.ts';
+import { newClientState } from './client-state.ts';
+import { errorReply } from './proxy-error.ts';
+import { Session } from './session.ts';
+import type { TlsContext } from './tls-context.ts';
+
+/** First byte of a TLS record that begins a handshake. RESP and inline commands never begin with it. */
+const TLS_HANDSHAKE = 0x16;
+/** A connection that has not said anything in this time on a port that takes both is not kept. */
+const FIRST_BYTE_MS = 60_000;
+/** A TLS handshake that takes longer is not one of a client. */
+const HANDSHAKE_MS = 10_000;
+const BACKLOG = 1024;
+
+const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
+
+export class CacheListener {
+  readonly #service: CacheService;
+  readonly #ids: () => number;
+  readonly #log: Logger;
+  readonly #tls: TlsContext | null;
+  readonly #servers: (Server | TlsServer)[] = [];
+  /** Proxies that share the limit of connections. */
+  readonly #proxies: number;
+
+  constructor(service: CacheService, ids: () => number, tls: TlsContext | null, proxies: number, log: Logger) {
+    this.#service = service;
+    this.#ids = ids;
+    this.#tls = tls;
+    this.#proxies = proxies;
+    this.#log = log;
+  }
+
+  /** Resolves when both ports are open; rejects with the system's error (EADDRINUSE ...) when one cannot be. */
+  async open(cache: TopologyCache): Promise<void> {
+    try {
+      await this.#listen(cache, cache.port, false);
+      await this.#listen(cache, cache.readerPort, true);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** No new connections; those that are there stay. */
+  async close(): Promise<void> {
+    const servers = this.#servers.splice(0);
+    await Promise.all(servers.map((server) => new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      // close() waits for connections; they belong to the service, not to the port.
+      resolve();
+    })));
+  }
+
+  #listen(cache: TopologyCache, port: number, reader: boolean): Promise<void> {
+    const plain = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true }, (socket) => this.#accept(socket, reader));
+    this.#servers.push(plain);
+    return new Promise((resolve, reject) => {
+      plain.once('error', reject);
+      plain.listen({ port, host: cache.bind, reusePort: true, backlog: BACKLOG }, () => {
+        plain.off('error', reject);
+        plain.on('error', (error) => this.#log.error({ err: error, port }, 'listening socket failed'));
+        resolve();
+      });
+    });
+  }
+
+  #accept(socket: Socket, reader: boolean): void {
+    const tls = this.#tls;
+    if (tls === null) {
+      this.#begin(socket, reader);
+    } else if (tls.mode === 'required') {
+      this.#secure(socket, reader, tls);
+    } else {
+      socket.setTimeout(FIRST_BYTE_MS, () => socket.destroy());
+      socket.on('error', () => socket.destroy());
+      socket.once('data', (chunk: Buffer) => {
+        socket.setTimeout(0);
+        socket.pause();
+        socket.unshift(chunk);
+        if (chunk[0] === TLS_HANDSHAKE) this.#secure(socket, reader, tls);
+        else {
+          this.#begin(socket, reader);
+          socket.resume();
+        }
+      });
+    }
+  }
+
+  #secure(socket: Socket, reader: boolean, tls: TlsContext): void {
+    const secured = tls.wrap(socket);
+    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
+    secured.once('secure', () => {
+      clearTimeout(timer);
+      this.#begin(secured, reader);
+    });
+    secured.on('error', (error) => {
+      clearTimeout(timer);
+      this.#log.debug({ err: error.message }, 'TLS handshake failed');
+      socket.destroy();
+    });
+    secured.once('close', () => clearTimeout(timer));
+  }
+
+  #begin(socket: Socket, reader: boolean): void {
+    const service = this.#service;
+    const { meter } = service.router;
+    // Each proxy takes its share; connections spread evenly enough over the listening sockets of one port.
+    const maximum = Math.ceil(service.cache.limits.connectionsMaximum / this.#proxies);
+    if (meter.connections >= maximum) {
+      meter.connectionsRefused++;
+      socket.on('error', () => socket.destroy());
+      socket.end(TOO_MANY_CLIENTS);
+      return;
+    }
+    meter.connections++;
+    meter.connectionsTotal++;
+    const session = new Session(service, socket, this.#ids(), reader, newClientState());
+    service.sessions.set(session.id, session);
+    service.login.begin(session);
+  }
+}

@@ -1,0 +1,30 @@
+/** Error replies of the proxy itself, in the engine's words where it has them. Encoded once: they are values, not exceptions. */
+
+/** The reply bytes of an error; `text` without the `-`. Line breaks, which would end the reply early, become spaces. */
+export function errorReply(text: string): Buffer {
+  return Buffer.from(`-${text.replaceAll(/[\r\n]/g, ' ')}\r\n`);
+}
+
+export const OK_REPLY = Buffer.from('+OK\r\n');
+export const PONG_REPLY = Buffer.from('+PONG\r\n');
+export const QUEUED_REPLY = Buffer.from('+QUEUED\r\n');
+export const RESET_REPLY = Buffer.from('+RESET\r\n');
+
+/** The connection to the node died after the command was sent: it may or may not have been executed. Not retried. */
+export const IN_DOUBT = errorReply(
+  'INDOUBT The connection to the node was lost after the command was sent; it may or may not have been executed',
+);
+/** No node could take the command before the cache's deadline. It was not executed. */
+export const CLUSTER_DOWN = errorReply('CLUSTERDOWN The cluster is down');
+export const NO_AUTH = errorReply('NOAUTH Authentication required.');
+export const CROSS_SLOT = errorReply("CROSSSLOT Keys in request don't hash to the same slot");
+export const SYNTAX_ERROR = errorReply('ERR syntax error');
+
+/** The engine's words for a user without permission, which is what a refused command is to everybody. */
+export function noPermission(user: string, command: string): Buffer {
+  return errorReply(`NOPERM User ${user} has no permissions to run the '${command}' command`);
+}
+
+export function wrongArity(command: string): Buffer {
+  return errorReply(`ERR wrong number of arguments for '${command}' command`);
+}

@@ -1,0 +1,258 @@
+/**
+ * One proxy process: serves every cache of the topology, keeps the last topology on disk, reports usage. It starts from
+ * the file when control is not there.
+ */
+import { hkdfSync } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Logger } from 'pino';
+import { messageOf } from '../lib/errors.ts';
+import type { ControlToProxy } from '../model/plane-link.ts';
+import type { Topology, TopologyCache } from '../model/topology.ts';
+import type { CacheUsage, ProxyUsage } from '../model/usage.ts';
+import { CacheService } from './cache-service.ts';
+import { ControlLink } from './control-link.ts';
+import { CacheListener } from './listener.ts';
+import { Meter } from './meter.ts';
+import { BlockPool } from './out-queue.ts';
+import { RequestPool } from './request.ts';
+import type { SessionCommands } from './session-commands.ts';
+import { TlsContext } from './tls-context.ts';
+import { Turn } from './turn.ts';
+
+export interface ProxyOptions {
+  readonly index: number;
+  /** Proxies of this machine: they share the limits of connections. */
+  readonly proxies: number;
+  readonly controlSocket: string;
+  /** Where the last topology is kept (0600). */
+  readonly topologyFile: string;
+  readonly log: Logger;
+}
+
+interface ServedCache {
+  readonly service: CacheService;
+  listener: CacheListener;
+  tls: TlsContext | null;
+  /** What the listener was opened for: a change opens it anew. */
+  endpointKey: string;
+}
+
+const USAGE_MS = 1000;
+/** Ids of clients are unique over the proxies of a machine: counter * this + index. */
+const PROXIES_MAXIMUM = 1024;
+/** A port that is taken is tried again: its last owner may just be going. */
+const LISTEN_RETRY_MS = 250;
+
+export class Proxy {
+  readonly #options: ProxyOptions;
+  readonly #commands: SessionCommands;
+  readonly #turn = new Turn();
+  readonly #pool = new RequestPool();
+  readonly #blocks = new BlockPool();
+  readonly #caches = new Map<string, ServedCache>();
+  readonly #failures = new Map<string, string>();
+  readonly #startedAtMs = Date.now();
+  readonly #link: ControlLink;
+  readonly #usageTimer: NodeJS.Timeout;
+  #topology: Topology = { version: 0, caches: [] };
+  #applying: Promise<void> = Promise.resolve();
+  #lastId = 0;
+  #stopped = false;
+
+  constructor(options: ProxyOptions, commands: SessionCommands) {
+    this.#options = options;
+    this.#commands = commands;
+    const stored = this.#readStored();
+    if (stored !== null) this.#take(stored, false);
+    this.#link = new ControlLink(
+      options.controlSocket,
+      { type: 'hello', proxy: options.index, pid: process.pid },
+      (message) => this.#onControl(message),
+      options.log,
+    );
+    this.#usageTimer = setInterval(() => this.#link.send({ type: 'usage', usage: this.usage() }), USAGE_MS);
+  }
+
+  /** Stops accepting, waits for requests under way (at most `graceMs`), closes. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#usageTimer);
+    const served = [...this.#caches.values()];
+    await Promise.all(served.map((cache) => cache.listener.close()));
+    const deadline = performance.now() + graceMs;
+    const busy = () => served.some(({ service }) => [...service.sessions.values()].some((session) => session.pending > 0));
+    while (busy() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (const { service, tls } of served) {
+      service.close();
+      tls?.close();
+    }
+    this.#link.close();
+  }
+
+  usage(): ProxyUsage {
+    const cpu = process.cpuUsage();
+    return {
+      proxy: this.#options.index,
+      pid: process.pid,
+      startedAtMs: this.#startedAtMs,
+      topologyVersion: this.#topology.version,
+      cpuSeconds: (cpu.user + cpu.system) / 1e6,
+      memoryBytes: process.memoryUsage.rss(),
+      caches: [...this.#caches.values()].map(({ service }) => cacheUsage(service)),
+    };
+  }
+
+  #onControl(message: ControlToProxy): void {
+    switch (message.type) {
+      case 'topology':
+        this.#take(message.topology, true);
+        break;
+      case 'refresh':
+        this.#caches.get(message.cache)?.service.router.refresh();
+        break;
+      case 'drain':
+        void this.drain(message.graceMs).then(() => process.exit(0));
+        break;
+    }
+  }
+
+  #take(topology: Topology, store: boolean): void {
+    if (topology.version <= this.#topology.version || this.#stopped) {
+      this.#reportServing();
+      return;
+    }
+    this.#topology = topology;
+    if (store) this.#store(topology);
+    this.#applying = this.#applying.then(() => this.#apply(topology));
+  }
+
+  async #apply(topology: Topology): Promise<void> {
+    if (topology !== this.#topology) return; // a newer one is waiting
+    const wanted = new Map(topology.caches.map((cache) => [cache.name, cache]));
+    for (const [name, served] of this.#caches) {
+      if (wanted.get(name)?.id === served.service.cache.id) continue;
+      this.#caches.delete(name);
+      this.#failures.delete(name);
+      await served.listener.close();
+      served.service.close();
+      served.tls?.close();
+    }
+    for (const cache of topology.caches) {
+      try {
+        await this.#serve(cache);
+        this.#failures.delete(cache.name);
+      } catch (error) {
+        this.#failures.set(cache.name, messageOf(error));
+        this.#options.log.error({ cache: cache.name, err: error }, 'cannot serve the cache');
+      }
+    }
+    this.#reportServing();
+    if (this.#failures.size > 0) {
+      setTimeout(() => {
+        if (this.#stopped || topology !== this.#topology) return;
+        this.#applying = this.#applying.then(() => this.#apply(topology));
+      }, LISTEN_RETRY_MS);
+    }
+  }
+
+  async #serve(cache: TopologyCache): Promise<void> {
+    const endpointKey = JSON.stringify([cache.bind, cache.port, cache.readerPort, cache.tls]);
+    let served = this.#caches.get(cache.name);
+    if (served !== undefined) {
+      served.service.update(cache);
+      if (served.endpointKey === endpointKey) return;
+      await served.listener.close();
+      served.tls?.close();
+    }
+    const { log } = this.#options;
+    const tls = cache.tls === null ? null : new TlsContext(cache.tls, ticketKeys(cache), log);
+    const service =
+      served?.service ??
+      new CacheService(cache, this.#commands, this.#options.index, {
+        turn: this.#turn,
+        pool: this.#pool,
+        blocks: this.#blocks,
+        meter: new Meter(),
+        log,
+      });
+    const listener = new CacheListener(service, () => this.#nextId(), tls, this.#options.proxies, log);
+    served = { service, listener, tls, endpointKey: '' };
+    this.#caches.set(cache.name, served);
+    await listener.open(cache);
+    served.endpointKey = endpointKey;
+  }
+
+  #nextId(): number {
+    this.#lastId++;
+    return this.#lastId * PROXIES_MAXIMUM + this.#options.index;
+  }
+
+  #reportServing(): void {
+    this.#link?.send({
+      type: 'serving',
+      version: this.#topology.version,
+      failures: Object.fromEntries(this.#failures),
+    });
+  }
+
+  #readStored(): Topology | null {
+    try {
+      return JSON.parse(readFileSync(this.#options.topologyFile, 'utf8')) as Topology;
+    } catch {
+      return null; // the first start, or a file that a full disk has spoilt: control has the truth
+    }
+  }
+
+  #store(topology: Topology): void {
+    const file = this.#options.topologyFile;
+    try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      writeFileSync(`${file}.new`, JSON.stringify(topology), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'could not keep the topology; a restart without control would not find it');
+    }
+  }
+}
+
+/** The same at every proxy of the cache, so that TLS sessions resume at any of them; known to nobody else. */
+function ticketKeys(cache: TopologyCache): Buffer {
+  return Buffer.from(hkdfSync('sha256', cache.systemSecret, cache.id, 'tls session tickets', 48));
+}
+
+function cacheUsage(service: CacheService): CacheUsage {
+  const { router } = service;
+  const { meter } = router;
+  return {
+    name: service.cache.name,
+    requests: meter.requests,
+    requestsByGroup: meter.requestsByGroup(),
+    errorsByKind: meter.errorsByKind(),
+    latencyByGroup: meter.latencyByGroup(),
+    connections: meter.connections,
+    connectionsTotal: meter.connectionsTotal,
+    connectionsRefused: meter.connectionsRefused,
+    authFailures: meter.authFailures,
+    bytesIn: meter.bytesIn,
+    bytesOut: meter.bytesOut,
+    pauses: meter.pauses,
+    retries: meter.retries,
+    held: meter.held,
+    slowReadersCut: meter.slowReadersCut,
+    nodes: router.nodes
+      .filter((node) => node.known)
+      .map((node) => {
+        const load = router.load(node.index);
+        return {
+          id: node.id,
+          address: `${node.host}:${node.port}`,
+          role: node.primary ? ('primary' as const) : ('replica' as const),
+          connected: load.connected,
+          connections: load.connections,
+          pendingRequests: load.pending,
+        };
+      }),
+  };
+}

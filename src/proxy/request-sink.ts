@@ -1,0 +1,47 @@
+import type { Request } from './request.ts';
+
+/**
+ * Who waits for a reply: a session, a split request that gathers its parts, or the proxy itself. Errors of the wire are
+ * replies like others (`-...`), never exceptions.
+ */
+export interface RequestSink {
+  /** Nobody waits any more: a request that was not sent need not be. */
+  readonly abandoned: boolean;
+  /** The request begins to wait for another try. */
+  onRetrying(request: Request): void;
+  /** The whole reply is `buf[start, end)`, or the concatenation of `request.replyParts` when those are there. */
+  onReply(request: Request, buf: Buffer, start: number, end: number): void;
+  /**
+   * A piece of a reply that goes on. True: the sink has taken it and wants the rest the same way. False: keep it until
+   * the reply is whole.
+   */
+  onPiece(request: Request, buf: Buffer, start: number, end: number): boolean;
+  /** The last piece of a reply that onPiece took. */
+  onLastPiece(request: Request, buf: Buffer, start: number, end: number): void;
+  /** The rest of a reply that onPiece took will never come. */
+  onBroken(request: Request): void;
+}
+
+/** For the requests of a client that has gone: replies are thrown away. */
+export class DiscardSink implements RequestSink {
+  readonly abandoned = true;
+  readonly #give: (request: Request) => void;
+
+  constructor(give: (request: Request) => void) {
+    this.#give = give;
+  }
+
+  onRetrying(): void {}
+  onReply(request: Request): void {
+    if (!request.superseded) this.#give(request);
+  }
+  onPiece(): boolean {
+    return true;
+  }
+  onLastPiece(request: Request): void {
+    this.#give(request);
+  }
+  onBroken(request: Request): void {
+    this.#give(request);
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * A request between its arrival and its reply. Requests are pooled: the hot path makes no object. A request is in one
+ * session's list (the order of replies), and while a node works on it in one upstream's list (the order of that
+ * connection); both lists are intrusive.
+ */
+import type { Command } from '../protocol/command-table.ts';
+import type { RequestSink } from './request-sink.ts';
+import type { Lane } from './lane.ts';
+import type { Upstream } from './upstream.ts';
+
+/** In no upstream's list: not sent yet, or to be sent again. */
+export const REQUEST_WAITING = 0;
+/** In an upstream's list. */
+export const REQUEST_SENT = 1;
+/** A node answered that it cannot now; waits for the next try. */
+export const REQUEST_RETRYING = 2;
+/** Its reply is known. */
+export const REQUEST_DONE = 3;
+
+/** Slot of a request that names no key. */
+export const NO_SLOT = -1;
+
+export class Request {
+  /** Who gets the reply. */
+  sink: RequestSink | null = null;
+  /** Next of the same session. */
+  next: Request | null = null;
+  /** Next of the same upstream. */
+  nextUpstream: Request | null = null;
+  state = REQUEST_WAITING;
+  /** The request's bytes, kept for another try. */
+  buf: Buffer | null = null;
+  start = 0;
+  end = 0;
+  command: Command | null = null;
+  slot = NO_SLOT;
+  /** Executing it twice is harmless: it may be sent again when its outcome is unknown. */
+  repeatable = false;
+  /** Replies that precede the one that counts (ASKING's, or MULTI's and QUEUEDs'). */
+  skipReplies = 0;
+  /** Of these, the ones that every try has: MULTI's and the QUEUEDs. */
+  precedingReplies = 0;
+  /** This try is preceded by ASKING. */
+  asking = false;
+  /** The shared connections that it goes over. */
+  lane: Lane | null = null;
+  /** A node of its own choice (a part of a fan-out), or -1 to route by slot. */
+  node = -1;
+  /** A connection of its own, or null for the lane's. */
+  fixed: Upstream | null = null;
+  /** CLIENT REPLY OFF or SKIP: the client gets no reply. */
+  muted = false;
+  /** First error among the skipped replies. */
+  skippedError: Buffer | null = null;
+  /** Which part of a split request this is. */
+  part = 0;
+  startedUs = 0;
+  deadlineUs = 0;
+  tries = 0;
+  /** The reply, or the error of the last try; a reply in several chunks is in replyParts. */
+  replyBuf: Buffer | null = null;
+  replyStart = 0;
+  replyEnd = 0;
+  replyParts: Buffer[] | null = null;
+  /** Part of the reply has gone to the client already: it cannot be taken back. */
+  streaming = false;
+  /** Answered by its session while it waited in the retry queue, which still knows it: not to be pooled. */
+  superseded = false;
+}
+
+export class RequestPool {
+  #free: Request | null = null;
+  #count = 0;
+
+  take(): Request {
+    const request = this.#free;
+    if (request === null) return new Request();
+    this.#free = request.next;
+    this.#count--;
+    request.next = null;
+    return request;
+  }
+
+  give(request: Request): void {
+    request.sink = null;
+    request.nextUpstream = null;
+    request.state = REQUEST_WAITING;
+    request.buf = null;
+    request.command = null;
+    request.slot = NO_SLOT;
+    request.repeatable = false;
+    request.skipReplies = 0;
+    request.precedingReplies = 0;
+    request.asking = false;
+    request.lane = null;
+    request.node = -1;
+    request.fixed = null;
+    request.muted = false;
+    request.skippedError = null;
+    request.part = 0;
+    request.tries = 0;
+    request.deadlineUs = 0;
+    request.replyBuf = null;
+    request.replyParts = null;
+    request.streaming = false;
+    if (this.#count >= FREE_MAXIMUM) return;
+    this.#count++;
+    request.next = this.#free;
+    this.#free = request;
+  }
+}
+
+/** Bounds what a burst leaves behind. */
+const FREE_MAXIMUM = 65_536;

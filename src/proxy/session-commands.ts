@@ -1,0 +1,268 @@
+/**
+ * Everything that is not a plain forwarded command: the checks that the engine makes before it executes (in its order:
+ * known? arity? logged in? allowed here?), then by plan: split, fanned out, blocking, refused, or one of the handlers.
+ */
+import { FLAG_NO_AUTH, FLAG_WRITE, type Command, type RequestArguments } from '../protocol/command-table.ts';
+import { hashSlot } from '../protocol/hash-slot.ts';
+import { messageOf } from '../lib/errors.ts';
+import { blockingCommand, mayBlock } from './blocking.ts';
+import type { PlannedCommand } from './command-book.ts';
+import { PLAN_BLOCKING, PLAN_FANOUT, PLAN_FORWARD, PLAN_PROXY, PLAN_REFUSED, PLAN_SPLIT } from './command-plan.ts';
+import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
+import { NO_SLOT } from './request.ts';
+import { STALL_BUSY, type Session } from './session.ts';
+import { fanOut, splitByShard } from './split.ts';
+import { endTransaction, queueCommand } from './transaction.ts';
+
+/** A command as a handler sees it. */
+export interface Call {
+  readonly planned: PlannedCommand;
+  readonly command: Command;
+  readonly args: readonly Buffer[];
+  /** The whole request, encoded. */
+  readonly bytes: Buffer;
+}
+
+/**
+ * Answers a command. A buffer is the reply; null: the handler has replied or reserved its reply itself. While a promise is
+ * pending the session takes no further command.
+ */
+export type CommandHandler = (session: Session, call: Call) => Buffer | null | Promise<Buffer | null>;
+
+export interface HandlerEntry {
+  readonly run: CommandHandler;
+  /** Only when nothing of this session is under way. */
+  readonly drained?: boolean;
+  /** Inside MULTI: run at once instead of being queued. */
+  readonly unqueued?: boolean;
+}
+
+/** By full command name (`client|id`). */
+export type HandlerTable = Readonly<Record<string, HandlerEntry | CommandHandler>>;
+
+/** What a client may say while it has RESP2 subscriptions. */
+const SUBSCRIBED_COMMANDS: ReadonlySet<string> = new Set([
+  'subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe', 'ssubscribe', 'sunsubscribe', 'ping', 'quit', 'reset',
+]); // prettier-ignore
+
+export class SessionCommands {
+  readonly #handlers: Map<string, HandlerEntry>;
+
+  constructor(handlers: HandlerTable) {
+    this.#handlers = new Map(
+      Object.entries(handlers).map(([name, entry]) => [name, typeof entry === 'function' ? { run: entry } : entry]),
+    );
+  }
+
+  /** Names of the commands that have a handler. */
+  get handled(): ReadonlySet<string> {
+    return new Set(this.#handlers.keys());
+  }
+
+  /** See Session.#dispatch. False: come again when the stall is over. */
+  dispatch(
+    session: Session,
+    planned: PlannedCommand | null,
+    buf: Buffer,
+    start: number,
+    end: number,
+    args: RequestArguments,
+  ): boolean {
+    const client = session.client;
+    const limits = session.service.cache.limits;
+    if (args.argc > limits.argumentsMaximum) return this.refuseSize(session, args);
+    const handler = planned === null ? undefined : this.#handlers.get(planned.command.name);
+    const queued = client.transaction?.open === true && handler?.unqueued !== true;
+    const blocks = !queued && planned?.kind === PLAN_BLOCKING && mayBlock(planned.command.name, args, buf);
+    if ((blocks || (handler?.drained === true && !queued)) && !session.drained()) return false;
+    if (!session.inStep()) return false;
+
+    client.muted = client.replyOff || client.skipNext;
+    client.skipNext = false;
+    session.commands++;
+    session.lastCommand = planned;
+    session.lastCommandUs = session.service.router.turn.nowUs;
+
+    const refusal = this.#refusal(session, planned, buf, args);
+    if (refusal !== null) {
+      if (client.transaction?.open === true) client.transaction.failed = true;
+      session.reply(refusal);
+    } else if (queued) {
+      session.reply(queueCommand(session, planned!, buf.subarray(start, end), buf, args));
+    } else {
+      this.#execute(session, planned!, handler, blocks, buf, start, end, args);
+    }
+    if (client.muted && !client.replyOff) client.muted = false;
+    this.updateSpecial(session);
+    return true;
+  }
+
+  /** A session that is nothing special takes the short way for plain commands. */
+  updateSpecial(session: Session): void {
+    const client = session.client;
+    session.special =
+      !session.authenticated ||
+      client.replyOff ||
+      client.skipNext ||
+      client.transaction?.open === true ||
+      client.detach !== null ||
+      (client.resp === 2 && client.subscriptions !== null && client.subscriptions.count > 0);
+  }
+
+  refuseSize(session: Session, args: RequestArguments): true {
+    const limits = session.service.cache.limits;
+    session.reply(
+      args.argc > limits.argumentsMaximum
+        ? errorReply(`ERR ${args.argc} arguments in one request exceed the limit of ${limits.argumentsMaximum} of this cache`)
+        : errorReply(`ERR a key or channel name exceeds the limit of ${limits.keyMaximumBytes} bytes of this cache`),
+    );
+    return true;
+  }
+
+  /** A write on the reader port: what a replica of such a cache says. */
+  refuseWrite(session: Session, slot: number): true {
+    const { cache } = session.service;
+    session.reply(
+      cache.sharding && slot !== NO_SLOT
+        ? errorReply(`MOVED ${slot} ${cache.announceHost}:${cache.port}`)
+        : errorReply("READONLY You can't write against a read only replica."),
+    );
+    return true;
+  }
+
+  onClosed(session: Session): void {
+    const client = session.client;
+    client.detach?.();
+    client.detach = null;
+    session.service.hub.leave(session);
+    endTransaction(session);
+    client.unblock = null;
+  }
+
+  /** Why the engine would not execute this; null when it would. */
+  #refusal(session: Session, planned: PlannedCommand | null, buf: Buffer, args: RequestArguments): Buffer | null {
+    if (planned === null) return unknownCommand(buf, args);
+    const { command } = planned;
+    if (command.subcommands !== null) {
+      return args.argc < 2 ? wrongArity(command.name) : unknownSubcommand(command, buf, args);
+    }
+    if (!command.fits(args.argc)) return wrongArity(command.name);
+    if (!session.authenticated && (command.flags & FLAG_NO_AUTH) === 0) return NO_AUTH;
+    if (planned.kind === PLAN_REFUSED) return noPermission(session.client.user, command.name);
+    const { subscriptions, resp } = session.client;
+    if (resp === 2 && subscriptions !== null && subscriptions.count > 0 && !SUBSCRIBED_COMMANDS.has(command.name)) {
+      return errorReply(
+        `ERR Can't execute '${command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
+      );
+    }
+    return null;
+  }
+
+  #execute(
+    session: Session,
+    planned: PlannedCommand,
+    handler: HandlerEntry | undefined,
+    blocks: boolean,
+    buf: Buffer,
+    start: number,
+    end: number,
+    args: RequestArguments,
+  ): void {
+    if (handler !== undefined && planned.kind === PLAN_PROXY) {
+      this.#handle(session, planned, handler, buf, start, end, args);
+      return;
+    }
+    const { command } = planned;
+    const slot = slotOf(command, buf, args, session.service.cache.limits.keyMaximumBytes);
+    if (slot === KEY_TOO_LONG) {
+      session.reply(errorReply(`ERR a key exceeds the limit of ${session.service.cache.limits.keyMaximumBytes} bytes of this cache`));
+      return;
+    }
+    if (session.reader && (command.flags & FLAG_WRITE) !== 0) {
+      this.refuseWrite(session, slot);
+      return;
+    }
+    switch (planned.kind) {
+      case PLAN_SPLIT:
+        splitByShard(session, planned, buf, start, end, args);
+        return;
+      case PLAN_FANOUT:
+        fanOut(session, planned, buf, start, end);
+        return;
+      case PLAN_BLOCKING:
+        if (blocks) blockingCommand(session, planned, Buffer.from(buf.subarray(start, end)), slot);
+        else session.forward(planned, buf, start, end, slot);
+        return;
+      case PLAN_FORWARD:
+        session.forward(planned, buf, start, end, slot);
+        return;
+      default:
+        session.reply(noPermission(session.client.user, command.name));
+    }
+  }
+
+  #handle(
+    session: Session,
+    planned: PlannedCommand,
+    handler: HandlerEntry,
+    buf: Buffer,
+    start: number,
+    end: number,
+    args: RequestArguments,
+  ): void {
+    const list: Buffer[] = [];
+    for (let i = 0; i < args.argc; i++) list.push(buf.subarray(args.argStart[i], args.argEnd[i]));
+    const call: Call = { planned, command: planned.command, args: list, bytes: buf.subarray(start, end) };
+    const result = handler.run(session, call);
+    if (result === null) return;
+    if (!(result instanceof Promise)) {
+      session.reply(result);
+      return;
+    }
+    const place = session.reserve(planned);
+    session.stall(STALL_BUSY);
+    void result
+      .catch((error: unknown) => {
+        session.service.router.log.error({ err: error, command: planned.command.name }, 'a command handler failed');
+        return errorReply(`ERR ${messageOf(error)}`);
+      })
+      .then((reply) => {
+        if (session.closed) return;
+        session.service.router.turn.tick();
+        session.complete(place, reply ?? NOTHING);
+        this.updateSpecial(session);
+        session.release();
+      });
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+const KEY_TOO_LONG = -2;
+
+/** Slot of the first key, NO_SLOT without keys, KEY_TOO_LONG. */
+function slotOf(command: Command, buf: Buffer, args: RequestArguments, keyMaximumBytes: number): number {
+  const key = command.firstKeyOf(buf, args);
+  if (key === 0) return NO_SLOT;
+  const start = args.argStart[key]!;
+  const end = args.argEnd[key]!;
+  return end - start > keyMaximumBytes ? KEY_TOO_LONG : hashSlot(buf, start, end);
+}
+
+/** server.c, commandCheckExistence: the name and the first arguments, 128 bytes of each at most. */
+function unknownCommand(buf: Buffer, args: RequestArguments): Buffer {
+  let shown = '';
+  for (let i = 1; i < args.argc && shown.length < 128; i++) {
+    shown += `'${text(buf, args, i).slice(0, 128 - shown.length)}' `;
+  }
+  return errorReply(`ERR unknown command '${text(buf, args, 0).slice(0, 128)}', with args beginning with: ${shown}`);
+}
+
+function unknownSubcommand(container: Command, buf: Buffer, args: RequestArguments): Buffer {
+  return errorReply(
+    `ERR unknown subcommand '${text(buf, args, 1).slice(0, 128)}'. Try ${container.name.toUpperCase()} HELP.`,
+  );
+}
+
+function text(buf: Buffer, args: RequestArguments, index: number): string {
+  return buf.toString('latin1', args.argStart[index], args.argEnd[index]);
+}

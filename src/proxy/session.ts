@@ -1,0 +1,575 @@
+/**
+ * One client connection: finds requests in its bytes, sends each on its way, and writes the replies in the order of the
+ * requests. Plain forwarded commands are handled here without detour; everything else goes to `SessionCommands`.
+ *
+ *   bytes -> RequestScanner -> dispatch -> router ...
+ *   list of requests under way: head (oldest) .. tail; a reply that is not the head's waits in its request
+ *
+ * Reading stops ("stall") while something must not be overtaken or a queue is full: that is the back-pressure.
+ */
+import type { Socket } from 'node:net';
+import { COMMAND_GROUPS } from '../model/usage.ts';
+import { FLAG_WRITE, KEYS_FIXED, KEYS_NONE, type RequestArguments } from '../protocol/command-table.ts';
+import { hashSlot } from '../protocol/hash-slot.ts';
+import { inlineToResp } from '../protocol/inline-request.ts';
+import {
+  RequestScanner,
+  SCAN_EMPTY,
+  SCAN_ERROR,
+  SCAN_INCOMPLETE,
+  SCAN_INLINE,
+  SCAN_REQUEST,
+} from '../protocol/request-scanner.ts';
+import type { CacheRouter } from './cache-router.ts';
+import type { CacheService } from './cache-service.ts';
+import type { ClientState } from './client-state.ts';
+import type { PlannedCommand } from './command-book.ts';
+import { PLAN_FORWARD } from './command-plan.ts';
+import { InputBuffer } from './input-buffer.ts';
+import type { Lane } from './lane.ts';
+import { OutQueue } from './out-queue.ts';
+import { errorReply } from './proxy-error.ts';
+import { NO_SLOT, REQUEST_DONE, REQUEST_RETRYING, type Request } from './request.ts';
+import type { RequestSink } from './request-sink.ts';
+import type { Flushable, Turn } from './turn.ts';
+
+/** Waits until its requests under way are answered, then goes on. */
+export const STALL_DRAIN = 1;
+/** A command of its own is at work and the next must not start. */
+export const STALL_BUSY = 2;
+/** As many requests under way as it may have. */
+export const STALL_FULL = 4;
+/** It does not read its replies. */
+export const STALL_OUTPUT = 8;
+/** The node it wants does not keep up. */
+export const STALL_NODE = 16;
+/** The command table is not known yet. */
+export const STALL_START = 32;
+
+const PENDING_MAXIMUM = 1024;
+const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
+/** Replies waiting for the client above which its next requests are not read. */
+const OUTPUT_PAUSE_BYTES = 1024 * 1024;
+/** Unread input kept while stalled, before the socket is paused: enough to notice that the client went away. */
+const STALLED_INPUT_BYTES = 64 * 1024;
+
+export class Session implements RequestSink, Flushable {
+  readonly id: number;
+  readonly service: CacheService;
+  readonly socket: Socket;
+  readonly client: ClientState;
+  readonly createdAtMs = Date.now();
+  /** On the reader port. */
+  readonly reader: boolean;
+  flushScheduled = false;
+  authenticated = false;
+  /** Not plain forwarding: a transaction, RESP2 subscriptions, CLIENT REPLY, tracking, no login. */
+  special = false;
+  lane: Lane | null = null;
+  closed = false;
+  readonly abandoned = false;
+  /** When the last command came (Turn's clock), and its name: for CLIENT LIST. */
+  lastCommandUs = 0;
+  lastCommand: PlannedCommand | null = null;
+  commands = 0;
+  /** Called when the connection closes: a blocked command's connection goes with it. */
+  onGone: (() => void) | null = null;
+
+  readonly #router: CacheRouter;
+  readonly #turn: Turn;
+  readonly #out: OutQueue;
+  #head: Request | null = null;
+  #tail: Request | null = null;
+  #pending = 0;
+  #pendingBytes = 0;
+  /** Requests that wait for another try. */
+  #retrying = 0;
+  #epoch = 0;
+  #stall = 0;
+  /** Input that was not looked at while stalled. */
+  #unread: Buffer[] = [];
+  #unreadBytes = 0;
+  #paused = false;
+  #resumeScheduled = false;
+  #input: InputBuffer | null = null;
+  #closeAfterReplies = false;
+  /** Since when a subscriber has been above the soft limit, ms; 0 when it is not. */
+  #softLimitSinceMs = 0;
+
+  constructor(service: CacheService, socket: Socket, id: number, reader: boolean, client: ClientState) {
+    this.id = id;
+    this.service = service;
+    this.socket = socket;
+    this.reader = reader;
+    this.client = client;
+    this.#router = service.router;
+    this.#turn = service.router.turn;
+    this.#out = new OutQueue(service.router.blocks);
+    this.#epoch = service.router.epoch;
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('drain', () => this.#unstall(STALL_OUTPUT));
+    socket.on('error', () => socket.destroy());
+    socket.on('end', () => this.#onEnd());
+    socket.on('close', () => this.#onClose());
+    if (!this.#router.ready) {
+      this.stall(STALL_START);
+      this.#router.whenReady(() => this.#unstall(STALL_START));
+    }
+  }
+
+  /** Requests under way. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  get outputBytes(): number {
+    return this.#out.sizeBytes + this.socket.writableLength;
+  }
+
+  get inputBytes(): number {
+    return this.#unreadBytes + (this.#input?.sizeBytes ?? 0);
+  }
+
+  /** Does a stall of this kind hold it? */
+  isStalled(reason: number): boolean {
+    return (this.#stall & reason) !== 0;
+  }
+
+  // ---- replies -------------------------------------------------------------------------------------------------------
+
+  /** Answers the command at hand, after all that are under way. */
+  reply(bytes: Buffer): void {
+    if (this.#head === null) {
+      this.#router.meter.answered(this.lastCommand?.groupIndex ?? ADMIN_GROUP, 0);
+      if (bytes[0] === MINUS) this.#router.meter.failed(bytes, 0, bytes.length);
+      if (!this.client.muted) this.#write(bytes, 0, bytes.length);
+      return;
+    }
+    this.complete(this.reserve(null), bytes);
+  }
+
+  /** Keeps the place of the next reply; `complete` fills it. */
+  reserve(planned: PlannedCommand | null): Request {
+    const request = this.#router.pool.take();
+    request.sink = this;
+    request.command = planned?.command ?? null;
+    request.part = planned?.groupIndex ?? ADMIN_GROUP;
+    request.startedUs = this.#turn.nowUs;
+    request.muted = this.client.muted;
+    this.#enqueue(request);
+    return request;
+  }
+
+  complete(request: Request, bytes: Buffer): void {
+    this.onReply(request, bytes, 0, bytes.length);
+  }
+
+  /** Bytes that are no reply: pushes, messages. Pub/sub's own limits of output hold. */
+  push(bytes: Buffer): void {
+    if (this.closed) return;
+    const limits = this.service.cache.limits;
+    const waiting = this.outputBytes + bytes.length;
+    if (waiting > limits.pubsubOutputHardBytes) return this.#cutSlowReader();
+    if (waiting > limits.pubsubOutputSoftBytes) {
+      const now = Date.now();
+      if (this.#softLimitSinceMs === 0) this.#softLimitSinceMs = now;
+      else if (now - this.#softLimitSinceMs > limits.pubsubOutputSoftSeconds * 1000) return this.#cutSlowReader();
+    } else {
+      this.#softLimitSinceMs = 0;
+    }
+    this.#write(bytes, 0, bytes.length);
+  }
+
+  onReply(request: Request, buf: Buffer, start: number, end: number): void {
+    const meter = this.#router.meter;
+    if (buf[start] === MINUS) meter.failed(buf, start, end);
+    if (request.part >= 0) meter.answered(request.part, this.#turn.nowUs - request.startedUs);
+    if (this.#retrying > 0) this.#settleRetries(request);
+    request.state = REQUEST_DONE;
+    if (request !== this.#head) {
+      request.replyBuf = buf;
+      request.replyStart = start;
+      request.replyEnd = end;
+      return;
+    }
+    if (!request.muted) this.#write(buf, start, end);
+    this.#advance();
+  }
+
+  onPiece(request: Request, buf: Buffer, start: number, end: number): boolean {
+    if (request !== this.#head || request.muted) return false;
+    this.#write(buf, start, end);
+    return true;
+  }
+
+  onLastPiece(request: Request, buf: Buffer, start: number, end: number): void {
+    if (request.part >= 0) this.#router.meter.answered(request.part, this.#turn.nowUs - request.startedUs);
+    this.#write(buf, start, end);
+    this.#advance();
+  }
+
+  onBroken(): void {
+    // Half a reply is out: nothing that follows could be understood.
+    this.socket.destroy();
+  }
+
+  flush(): void {
+    if (this.closed) return;
+    this.#out.flushTo(this.socket);
+    const waiting = this.socket.writableLength;
+    if (waiting > OUTPUT_PAUSE_BYTES) {
+      if (waiting > this.service.cache.limits.outputMaximumBytes) return this.#cutSlowReader();
+      this.stall(STALL_OUTPUT);
+    }
+    if (this.#closeAfterReplies && this.#head === null) this.socket.end();
+  }
+
+  // ---- what commands do with a session -------------------------------------------------------------------------------
+
+  stall(reason: number): void {
+    if ((this.#stall & reason) === 0 && reason !== STALL_BUSY && reason !== STALL_DRAIN) this.#router.meter.pauses++;
+    this.#stall |= reason;
+  }
+
+  /** Ends STALL_BUSY. */
+  release(): void {
+    this.#unstall(STALL_BUSY);
+  }
+
+  /** Sends `bytes` (one request) on; the reply takes its place in order. */
+  forward(planned: PlannedCommand | null, bytes: Buffer, start: number, end: number, slot: number): Request {
+    const request = this.prepare(planned, bytes, start, end, slot);
+    this.#router.route(request);
+    return request;
+  }
+
+  /** As `forward`, without sending. */
+  prepare(planned: PlannedCommand | null, bytes: Buffer, start: number, end: number, slot: number): Request {
+    const request = this.#router.pool.take();
+    request.sink = this;
+    request.buf = bytes;
+    request.start = start;
+    request.end = end;
+    request.lane = this.lane;
+    request.slot = slot;
+    if (planned !== null) {
+      request.command = planned.command;
+      request.part = planned.groupIndex;
+      request.repeatable = planned.repeatable;
+    } else {
+      request.part = -1;
+    }
+    request.startedUs = this.#turn.nowUs;
+    request.muted = this.client.muted;
+    this.#enqueue(request);
+    this.#pendingBytes += end - start;
+    return request;
+  }
+
+  /** Lets the replies under way out, then closes. */
+  closeAfterReplies(): void {
+    this.#closeAfterReplies = true;
+    this.stall(STALL_BUSY);
+    this.#turn.flushSession(this);
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  // ---- input ---------------------------------------------------------------------------------------------------------
+
+  #onData(chunk: Buffer): void {
+    this.#turn.tick();
+    this.#router.meter.bytesIn += chunk.length;
+    if (this.#stall !== 0) this.#keepUnread(chunk);
+    else if (this.#input !== null) this.#feed(chunk);
+    else this.#parse(chunk, 0);
+  }
+
+  #keepUnread(chunk: Buffer): void {
+    this.#unread.push(chunk);
+    this.#unreadBytes += chunk.length;
+    if (this.#unreadBytes > STALLED_INPUT_BYTES && !this.#paused) {
+      this.#paused = true;
+      this.socket.pause();
+    }
+  }
+
+  /** More bytes of a request that did not end in an earlier chunk. */
+  #feed(chunk: Buffer): void {
+    const input = this.#input!;
+    input.append(chunk);
+    if (input.sizeBytes < input.scanner.need) {
+      this.#checkRequestSize(input.sizeBytes);
+      return;
+    }
+    const bytes = input.bytes();
+    const code = input.scanner.scan(bytes, bytes.length);
+    if (code === SCAN_INCOMPLETE) {
+      this.#checkRequestSize(input.sizeBytes);
+      return;
+    }
+    this.#input = null;
+    const end = this.#take(code, bytes, 0, input.scanner);
+    if (end < 0) this.#keepUnread(bytes);
+    else if (end < bytes.length) this.#parse(bytes, end);
+  }
+
+  #checkRequestSize(sizeBytes: number): void {
+    if (sizeBytes <= this.service.cache.limits.requestMaximumBytes) return;
+    this.#fail(`ERR request of more than ${this.service.cache.limits.requestMaximumBytes} bytes exceeds the limit of this cache`);
+  }
+
+  #parse(buf: Buffer, from: number): void {
+    const scanner = this.service.scanner;
+    let pos = from;
+    while (pos < buf.length) {
+      if (this.#stall !== 0) {
+        this.#keepUnread(pos === 0 ? buf : buf.subarray(pos));
+        return;
+      }
+      scanner.authenticated = this.authenticated;
+      scanner.begin(pos);
+      const code = scanner.scan(buf, buf.length);
+      if (code === SCAN_INCOMPLETE) {
+        this.#input = new InputBuffer(buf, pos, scanner);
+        return;
+      }
+      const end = this.#take(code, buf, pos, scanner);
+      if (end < 0) {
+        this.#keepUnread(buf.subarray(pos));
+        return;
+      }
+      pos = end;
+    }
+  }
+
+  /** Handles what the scanner found at `start`. Returns where to go on, or -1 to come again with the same bytes later. */
+  #take(code: number, buf: Buffer, start: number, scanner: RequestScanner): number {
+    const end = scanner.end;
+    if (code === SCAN_REQUEST) return this.#dispatch(buf, start, end, scanner) ? end : -1;
+    if (code === SCAN_EMPTY) return end;
+    if (code === SCAN_INLINE) {
+      const resp = inlineToResp(buf.subarray(start, scanner.lineEnd));
+      if (resp === null) {
+        this.#fail('ERR Protocol error: unbalanced quotes in request');
+        return buf.length;
+      }
+      if (resp.length === 0) return end;
+      const inline = new RequestScanner();
+      inline.begin(0);
+      inline.scan(resp, resp.length);
+      return this.#dispatch(resp, 0, resp.length, inline) ? end : -1;
+    }
+    if (code === SCAN_ERROR) this.#fail(scanner.error);
+    return buf.length;
+  }
+
+  /** Sends one request on its way. False: nothing was done, come again when the stall is over. */
+  #dispatch(buf: Buffer, start: number, end: number, args: RequestArguments): boolean {
+    const router = this.#router;
+    const planned = router.book!.lookup(buf, args);
+    if (this.special || planned === null || planned.kind !== PLAN_FORWARD) {
+      return this.service.commands.dispatch(this, planned, buf, start, end, args);
+    }
+    if (args.argc > this.service.cache.limits.argumentsMaximum) return this.service.commands.refuseSize(this, args);
+    const command = planned.command;
+    let slot = NO_SLOT;
+    if (command.keysMode !== KEYS_NONE) {
+      const key =
+        command.keysMode === KEYS_FIXED
+          ? command.firstKey < args.argc
+            ? command.firstKey
+            : 0
+          : command.firstKeyOf(buf, args);
+      if (key > 0) {
+        const keyStart = args.argStart[key]!;
+        const keyEnd = args.argEnd[key]!;
+        if (keyEnd - keyStart > this.service.cache.limits.keyMaximumBytes) {
+          return this.service.commands.refuseSize(this, args);
+        }
+        slot = hashSlot(buf, keyStart, keyEnd);
+      }
+    }
+    if (this.reader && (command.flags & FLAG_WRITE) !== 0) return this.service.commands.refuseWrite(this, slot);
+    if (!this.inStep()) return false;
+    this.commands++;
+    this.lastCommand = planned;
+    this.lastCommandUs = this.#turn.nowUs;
+    const request = this.forward(planned, buf, start, end, slot);
+    if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES) this.stall(STALL_FULL);
+    this.#checkCongestion(request);
+    return true;
+  }
+
+  /**
+   * May the next request go by the slot map as it is now? Not while older ones, sent by an older map, are under way: two
+   * commands for one key could change places. Then it stalls until they are answered.
+   */
+  inStep(): boolean {
+    if (this.#epoch === this.#router.epoch) return true;
+    if (this.#head !== null) {
+      this.stall(STALL_DRAIN);
+      return false;
+    }
+    this.#epoch = this.#router.epoch;
+    return true;
+  }
+
+  /** True when nothing is under way; else stalls until nothing is. */
+  drained(): boolean {
+    if (this.#head === null) return true;
+    this.stall(STALL_DRAIN);
+    return false;
+  }
+
+  #checkCongestion(request: Request): void {
+    const upstream = this.#router.congestedUpstream(request);
+    if (upstream === null) return;
+    this.stall(STALL_NODE);
+    this.#router.onceDrained(upstream, () => this.#unstall(STALL_NODE));
+  }
+
+  // ---- the list of requests under way --------------------------------------------------------------------------------
+
+  #enqueue(request: Request): void {
+    if (this.#tail === null) this.#head = request;
+    else this.#tail.next = request;
+    this.#tail = request;
+    this.#pending++;
+  }
+
+  /** The head is answered: it leaves, and with it all behind it that are answered already. */
+  #advance(): void {
+    const pool = this.#router.pool;
+    let head = this.#head!;
+    for (;;) {
+      const next = head.next;
+      this.#pending--;
+      if (head.buf !== null) this.#pendingBytes -= head.end - head.start;
+      if (!head.superseded) pool.give(head);
+      if (next === null) {
+        this.#head = null;
+        this.#tail = null;
+        break;
+      }
+      head = next;
+      this.#head = head;
+      if (head.state !== REQUEST_DONE) break;
+      if (!head.muted) this.#write(head.replyBuf!, head.replyStart, head.replyEnd);
+    }
+    if (this.#stall !== 0) this.#afterAdvance();
+    if (this.#closeAfterReplies && this.#head === null) this.#turn.flushSession(this);
+  }
+
+  #afterAdvance(): void {
+    if (this.#stall & STALL_DRAIN && this.#head === null) this.#unstall(STALL_DRAIN);
+    if (this.#stall & STALL_FULL && this.#pending < PENDING_MAXIMUM / 2 && this.#pendingBytes < PENDING_MAXIMUM_BYTES / 2) {
+      this.#unstall(STALL_FULL);
+    }
+  }
+
+  /** A request of this session has begun to wait for another try (see #settleRetries). */
+  onRetrying(): void {
+    this.#retrying++;
+  }
+
+  /**
+   * Order: an earlier request for the same slot that waits for another try must not run after this one, which has just
+   * run. It gets the error that made it wait.
+   */
+  #settleRetries(done: Request): void {
+    let waiting = 0;
+    let before = true;
+    for (let request = this.#head; request !== null; request = request.next) {
+      if (request === done) before = false;
+      if (request.state !== REQUEST_RETRYING) continue;
+      if (before && request.slot === done.slot && done.replyBuf === null) {
+        request.state = REQUEST_DONE;
+        request.superseded = true;
+      } else {
+        waiting++;
+      }
+    }
+    this.#retrying = waiting;
+  }
+
+  // ---- output and the end --------------------------------------------------------------------------------------------
+
+  #write(buf: Buffer, start: number, end: number): void {
+    if (this.closed) return;
+    this.#router.meter.bytesOut += end - start;
+    this.#out.append(buf, start, end);
+    if (!this.flushScheduled) this.#turn.flushSession(this);
+  }
+
+  #unstall(reason: number): void {
+    if ((this.#stall & reason) === 0) return;
+    this.#stall &= ~reason;
+    if (this.#stall !== 0 || this.#resumeScheduled || this.closed) return;
+    this.#resumeScheduled = true;
+    // Not from here: this may be deep inside the handling of a reply.
+    setImmediate(() => this.#resume());
+  }
+
+  #resume(): void {
+    this.#resumeScheduled = false;
+    if (this.#stall !== 0 || this.closed) return;
+    if (this.#unreadBytes > 0) {
+      const bytes = this.#unread.length === 1 ? this.#unread[0]! : Buffer.concat(this.#unread);
+      this.#unread = [];
+      this.#unreadBytes = 0;
+      this.#turn.tick();
+      if (this.#input !== null) this.#feed(bytes);
+      else this.#parse(bytes, 0);
+    }
+    if (this.#paused && this.#unreadBytes <= STALLED_INPUT_BYTES) {
+      this.#paused = false;
+      this.socket.resume();
+    }
+  }
+
+  /** A protocol error: the last thing this client hears, as from the engine. */
+  #fail(text: string): void {
+    this.reply(errorReply(text));
+    this.closeAfterReplies();
+  }
+
+  #cutSlowReader(): void {
+    this.#router.meter.slowReadersCut++;
+    this.#router.log.warn(
+      { cache: this.service.cache.name, client: this.id, waitingBytes: this.outputBytes },
+      'cut a client that does not read its replies',
+    );
+    this.socket.destroy();
+  }
+
+  /** The client sends no more; what it asked is still answered. */
+  #onEnd(): void {
+    if (this.#head === null) this.socket.end();
+    else this.#closeAfterReplies = true;
+  }
+
+  #onClose(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#out.clear();
+    this.#unread = [];
+    this.#input = null;
+    for (let request = this.#head; request !== null; ) {
+      const next: Request | null = request.next;
+      request.next = null;
+      // On its way: the reply is thrown away when it comes.
+      request.sink = this.service.discard;
+      request = next;
+    }
+    this.#head = null;
+    this.#tail = null;
+    this.onGone?.();
+    this.service.forget(this);
+  }
+}
+
+const MINUS = 45;
+const ADMIN_GROUP = COMMAND_GROUPS.indexOf('admin');

@@ -1,0 +1,227 @@
+/**
+ * MULTI and WATCH. Without WATCH the commands are collected here and leave as one contiguous batch on the shared
+ * connection. WATCH takes a connection of its own, which is its state: when that is lost or its slot has moved, the
+ * transaction aborts, as it must when nobody can say that the keys were not touched.
+ */
+import { FLAG_NO_MULTI, type RequestArguments } from '../protocol/command-table.ts';
+import { hashSlot } from '../protocol/hash-slot.ts';
+import { encodeRequest } from '../protocol/request-encoder.ts';
+import { encodeReply, NULL_ARRAY } from '../protocol/resp-value.ts';
+import type { PlannedCommand } from './command-book.ts';
+import { PLAN_FANOUT, PLAN_PROXY } from './command-plan.ts';
+import { CROSS_SLOT, errorReply, OK_REPLY, QUEUED_REPLY } from './proxy-error.ts';
+import { NO_SLOT } from './request.ts';
+import type { Session } from './session.ts';
+import type { Call, HandlerTable } from './session-commands.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface Transaction {
+  /** Between MULTI and EXEC; false: only watching. */
+  open: boolean;
+  commands: Buffer[];
+  planned: PlannedCommand[];
+  slot: number;
+  /** A command could not be queued: EXEC will refuse. */
+  failed: boolean;
+  /** Database selected inside, or null. */
+  database: number | null;
+  /** Connection that watches. */
+  watcher: Upstream | null;
+  watchedSlot: number;
+  watchedKeys: number;
+  /** The watch is lost: EXEC will abort. */
+  broken: boolean;
+}
+
+/** Keys one connection may watch (AWS's limit). */
+const WATCHED_KEYS_MAXIMUM = 1000;
+const WATCH_TRIES = 20;
+const WATCH_PAUSE_MS = 25;
+
+/** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
+const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info']);
+const EXECUTE = encodeRequest(['EXEC']);
+const MULTI = encodeRequest(['MULTI']);
+const EXEC_ABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
+const NOT_ALLOWED = errorReply('ERR Command not allowed inside a transaction');
+
+export const transactionHandlers: HandlerTable = {
+  multi: {
+    unqueued: true,
+    run: (session) => {
+      const client = session.client;
+      if (client.transaction?.open) return errorReply('ERR MULTI calls can not be nested');
+      client.transaction = { ...(client.transaction ?? newTransaction()), open: true };
+      return OK_REPLY;
+    },
+  },
+  discard: {
+    unqueued: true,
+    run: (session) => {
+      if (!session.client.transaction?.open) return errorReply('ERR DISCARD without MULTI');
+      endTransaction(session);
+      return OK_REPLY;
+    },
+  },
+  exec: { unqueued: true, run: (session) => execute(session) },
+  watch: { unqueued: true, drained: true, run: (session, call) => watch(session, call) },
+  unwatch: {
+    drained: true,
+    run: (session) => {
+      endTransaction(session);
+      return OK_REPLY;
+    },
+  },
+};
+
+/** Forgets the transaction and what is watched. */
+export function endTransaction(session: Session): void {
+  session.client.transaction?.watcher?.destroy();
+  session.client.transaction = null;
+}
+
+/** Queues one command; the reply is QUEUED or why not, in which case EXEC will fail as well. */
+export function queueCommand(
+  session: Session,
+  planned: PlannedCommand,
+  bytes: Buffer,
+  buf: Buffer,
+  args: RequestArguments,
+): Buffer {
+  const transaction = session.client.transaction!;
+  const refusal = queueRefusal(session, planned, buf, args);
+  if (refusal !== null) {
+    transaction.failed = true;
+    return refusal;
+  }
+  transaction.commands.push(Buffer.from(bytes));
+  transaction.planned.push(planned);
+  return QUEUED_REPLY;
+}
+
+function queueRefusal(session: Session, planned: PlannedCommand, buf: Buffer, args: RequestArguments): Buffer | null {
+  const { command, kind } = planned;
+  const transaction = session.client.transaction!;
+  const { cache } = session.service;
+  if (command.flags & FLAG_NO_MULTI) return NOT_ALLOWED;
+  if (kind === PLAN_PROXY && !BATCHED_COMMANDS.has(command.name)) return NOT_ALLOWED;
+  if (kind === PLAN_FANOUT || (kind === PLAN_PROXY && cache.sharding && command.name === 'info')) return NOT_ALLOWED;
+  if (command.name === 'select') {
+    const database = Number(buf.toString('latin1', args.argStart[1], args.argEnd[1]));
+    if (!Number.isInteger(database) || database < 0 || database >= cache.databases) return null; // the engine will say so
+    transaction.database = database;
+  }
+  if (!cache.sharding) return null;
+  for (const key of command.keysOf(buf, args)) {
+    const slot = hashSlot(buf, args.argStart[key]!, args.argEnd[key]!);
+    if (transaction.slot === NO_SLOT) transaction.slot = slot;
+    else if (transaction.slot !== slot) return CROSS_SLOT;
+  }
+  return null;
+}
+
+function execute(session: Session): Buffer | null | Promise<Buffer | null> {
+  const { client, service } = session;
+  const transaction = client.transaction;
+  if (!transaction?.open) return errorReply('ERR EXEC without MULTI');
+  client.transaction = null;
+  if (transaction.failed) {
+    transaction.watcher?.destroy();
+    return EXEC_ABORT;
+  }
+  if (transaction.broken) return encodeReply(NULL_ARRAY, client.resp);
+  const crossed = transaction.watcher !== null && transaction.slot !== NO_SLOT && transaction.slot !== transaction.watchedSlot;
+  if (crossed && service.cache.sharding) {
+    transaction.watcher!.destroy();
+    return CROSS_SLOT;
+  }
+  if (transaction.commands.length === 0 && transaction.watcher === null) return Buffer.from('*0\r\n');
+  const batch = Buffer.concat([MULTI, ...transaction.commands, EXECUTE]);
+  const preceding = transaction.commands.length + 1;
+  if (transaction.watcher === null && transaction.database === null) {
+    const request = session.prepare(null, batch, 0, batch.length, transaction.slot);
+    request.precedingReplies = preceding;
+    request.skipReplies = preceding;
+    request.repeatable = transaction.planned.every((planned) => planned.repeatable);
+    service.router.route(request);
+    return null;
+  }
+  return executePrivately(session, transaction, batch, preceding);
+}
+
+/** On the watching connection, or on one of its own when it selects another database. */
+async function executePrivately(
+  session: Session,
+  transaction: Transaction,
+  batch: Buffer,
+  preceding: number,
+): Promise<Buffer> {
+  const { client, service } = session;
+  const slot = transaction.slot === NO_SLOT ? transaction.watchedSlot : transaction.slot;
+  const upstream =
+    transaction.watcher ?? service.router.openPrivate(service.router.ownerOf(slot), session.lane!.handshake, {});
+  const reply = await service.router.askBytes(batch, { fixed: upstream, preceding, repeatable: false });
+  upstream.destroy();
+  if (isTransient(reply)) return encodeReply(NULL_ARRAY, client.resp);
+  if (transaction.database !== null && reply[0] !== MINUS) session.service.login.selectDatabase(session, transaction.database);
+  return reply;
+}
+
+async function watch(session: Session, call: Call): Promise<Buffer> {
+  const { client, service } = session;
+  if (client.transaction?.open) return errorReply('ERR WATCH inside MULTI is not allowed');
+  const transaction = (client.transaction ??= newTransaction());
+  const keys = call.args.slice(1);
+  const slots = new Set(keys.map((key) => hashSlot(key, 0, key.length)));
+  if (transaction.watchedSlot !== NO_SLOT) slots.add(transaction.watchedSlot);
+  if (service.cache.sharding && slots.size > 1) return CROSS_SLOT;
+  transaction.watchedKeys += keys.length;
+  if (transaction.watchedKeys > WATCHED_KEYS_MAXIMUM) {
+    return errorReply(`ERR more than ${WATCHED_KEYS_MAXIMUM} watched keys`);
+  }
+  const slot = hashSlot(keys[0]!, 0, keys[0]!.length);
+  transaction.watchedSlot = slot;
+  for (let tries = 0; ; tries++) {
+    const first = transaction.watcher === null;
+    const upstream = (transaction.watcher ??= service.router.openPrivate(
+      service.router.ownerOf(slot),
+      session.lane!.handshake,
+      { onClosed: () => (transaction.broken ||= transaction.watcher === upstream) },
+    ));
+    const reply = await service.router.askBytes(Buffer.from(call.bytes), { fixed: upstream });
+    if (!isTransient(reply)) return reply;
+    transaction.watcher = null;
+    upstream.destroy();
+    if (!first || tries >= WATCH_TRIES) {
+      // What was watched before is lost: EXEC must abort, and WATCH itself is done.
+      transaction.broken = true;
+      return first ? reply : OK_REPLY;
+    }
+    service.router.refresh();
+    await new Promise((resolve) => setTimeout(resolve, WATCH_PAUSE_MS));
+  }
+}
+
+/** An error that says "not here" or "not now": nothing was executed. */
+function isTransient(reply: Buffer): boolean {
+  if (reply[0] !== MINUS) return false;
+  const kind = reply.toString('latin1', 1, Math.max(1, reply.indexOf(32)));
+  return ['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'LOADING', 'MASTERDOWN', 'READONLY', 'NODELOST'].includes(kind);
+}
+
+function newTransaction(): Transaction {
+  return {
+    open: false,
+    commands: [],
+    planned: [],
+    slot: NO_SLOT,
+    failed: false,
+    database: null,
+    watcher: null,
+    watchedSlot: NO_SLOT,
+    watchedKeys: 0,
+    broken: false,
+  };
+}
+
+const MINUS = 45;
