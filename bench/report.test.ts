@@ -33,8 +33,8 @@ test('a row says throughput, latency, CPU apart and in total, and ratios', () =>
     '0.90',
     '0.25',
     '1.50',
-    '9.0',
-    '4.0',
+    '9.00',
+    '4.00',
     '13.0',
     '1.30',
   ]);

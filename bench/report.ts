@@ -78,11 +78,16 @@ function loadRow(summary: CellSummary, label: string): string[] {
     summary.throughputRatio?.median.toFixed(2) ?? '-',
     summary.p50Ms.toFixed(2),
     summary.p99Ms.toFixed(2),
-    summary.proxyCpuPerMillion.toFixed(1),
-    summary.nodeCpuPerMillion.toFixed(1),
-    (summary.proxyCpuPerMillion + summary.nodeCpuPerMillion).toFixed(1),
+    figure(summary.proxyCpuPerMillion),
+    figure(summary.nodeCpuPerMillion),
+    figure(summary.proxyCpuPerMillion + summary.nodeCpuPerMillion),
     summary.totalCpuRatio?.median.toFixed(2) ?? '-',
   ];
+}
+
+/** Two decimals for what is small: at pipeline 16 a request costs about a microsecond. */
+function figure(value: number): string {
+  return value.toFixed(value < 10 ? 2 : 1);
 }
 
 function idleTable(results: BenchResults): string {
