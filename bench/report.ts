@@ -16,6 +16,9 @@ export function renderReport(results: BenchResults): string {
       `${settings.repetitions} repetition${settings.repetitions === 1 ? '' : 's'}, ` +
       `runs of about ${settings.secondsPerRun} s; medians over commands and repetitions.`,
     'Ratios are to the direct run of the same repetition. CPU is seconds per million requests.',
+    ...(results.samples.some((sample) => sample.tls)
+      ? ['Runs with TLS include the handshakes of their connections, about 1 ms of CPU each.']
+      : []),
     ...results.skipped.map(({ name, reason }) => `Not measured: ${name}: ${reason}`),
   ];
   const sections = [head.join('\n')];
