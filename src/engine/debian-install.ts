@@ -11,6 +11,7 @@
  */
 import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { classifyAptFailure, diskFull, installFailure } from './apt-failure.ts';
 import { readAptSources, pickDebianMirror, type DebianMirror } from './apt-sources.ts';
 import { debianArch, type DebianArch } from './debian-arch.ts';
@@ -49,6 +50,9 @@ const KEYRINGS = [
  */
 const NOT_NEEDED = ['adduser', 'debconf', 'init-system-helpers', 'lsb-base', 'systemd'];
 
+const LOCK_PATIENCE_MS = 60_000;
+const LOCK_RETRY_MS = 200;
+
 /**
  * Installs a line, or returns at once if it is installed. Safe to call from several processes: one installs, the others
  * wait for it.
@@ -71,9 +75,15 @@ export async function installFromDebian(
     const apt = await prepareApt(work, line, arch, options);
     await fetchPackages(apt, line, options, progress);
     const root = join(work, 'root');
-    await unpack(join(work, 'cache/archives'), root, options, progress);
-    await writeManifest(root, await inspect(root, line, arch, options));
-    await rename(root, target);
+    try {
+      await unpack(join(work, 'cache/archives'), root, options, progress);
+      await writeManifest(root, await inspect(root, line, arch, options));
+      await rename(root, target);
+    } catch (error) {
+      // The downloads are kept for the next attempt; half a tree only takes room.
+      await rm(root, { recursive: true, force: true });
+      throw error;
+    }
     await rm(work, { recursive: true, force: true });
     progress(1, 'Installed');
   } catch (error) {
@@ -217,15 +227,27 @@ async function runApt(
 ): Promise<void> {
   onPart(0);
   const argv = ['apt-get', '-q', '-c', apt.configFile, '-o', 'APT::Status-Fd=3', ...args];
-  const result = await runCommand(argv, {
-    env: apt.env,
-    onStatusLine: (status) => {
-      const percent = parseAptStatus(status);
-      if (percent !== undefined) onPart(percent / 100);
-    },
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
-  if (result.code !== 0) throw classifyAptFailure(result.stderr, line, options.engineDir);
+  const patienceEnd = Date.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    const result = await runCommand(argv, {
+      env: apt.env,
+      onStatusLine: (status) => {
+        const percent = parseAptStatus(status);
+        if (percent !== undefined) onPart(percent / 100);
+      },
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    if (result.code === 0) break;
+    // We hold this directory's lock, so apt's own can only be held by the apt-get of an installation that was killed. It
+    // ends soon, for nobody reads its progress.
+    const orphaned = /Could not get lock/.test(result.stderr) && Date.now() < patienceEnd;
+    if (!orphaned) throw classifyAptFailure(result.stderr, line, options.engineDir);
+    await delay(
+      LOCK_RETRY_MS,
+      undefined,
+      options.signal === undefined ? {} : { signal: options.signal },
+    );
+  }
   onPart(1);
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,8 @@ import { AdminClient } from './admin-client.ts';
 import { findEngine, installEngine } from './catalogue.ts';
 import type { NodeEnd } from './host.ts';
 import { LocalHost } from './local-host.ts';
+import { REPLICATION_ACL_RULES } from './node-config.ts';
+import { readCommandLine } from './process-identity.ts';
 
 let root: string;
 let dataDir: string;
@@ -31,6 +34,12 @@ after(async () => {
 async function stopAll(): Promise<void> {
   for (const { nodeId } of await host.list())
     await host.stopNode(nodeId, { graceMs: 0, forget: true });
+}
+
+const pause = () => new Promise((next) => setTimeout(next, 20));
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 function nextEnd(of: LocalHost): Promise<NodeEnd> {
@@ -130,11 +139,42 @@ test('a secret is in no command line', async () => {
     primaryPassword: secret,
     aclLines: [`user default on >${secret} ~* &* +@all`],
   });
-  const { readCommandLine } = await import('./process-identity.ts');
   assert.ok(readCommandLine(node.pid).length > 1);
   assert.ok(!readCommandLine(node.pid).join(' ').includes(secret));
   assert.equal((await stat(join(node.dir, 'users.acl'))).mode & 0o777, 0o600);
 });
+
+for (const version of ['9.1', '8.1', '8.0']) {
+  test(`Valkey ${version}: a replica logs in to its primary with its own user and copies it`, async () => {
+    await installEngine(version);
+    const common = {
+      version,
+      clusterEnabled: true,
+      primaryUser: 'copier',
+      primaryPassword: 'a "quoted" secret',
+      clusterNodeTimeoutMs: 1000,
+      aclLines: [
+        'user default on nopass ~* &* +@all',
+        `user copier on #${sha256('a "quoted" secret')} ${REPLICATION_ACL_RULES}`,
+      ],
+    };
+    const primary = await host.startNode({ ...common, nodeId: 'primary' });
+    const replica = await host.startNode({ ...common, nodeId: 'replica' });
+    using onPrimary = await AdminClient.connect(primary);
+    using onReplica = await AdminClient.connect(replica);
+    await onPrimary.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383);
+    await onPrimary.call('CLUSTER', 'MEET', '127.0.0.1', replica.port);
+    const primaryId = String(await onPrimary.call('CLUSTER', 'MYID'));
+    while (!String(await onReplica.call('CLUSTER', 'NODES')).includes(primaryId)) await pause();
+    while (!/cluster_state:ok/.test(String(await onPrimary.call('CLUSTER', 'INFO')))) await pause();
+    await onPrimary.call('SET', 'key', 'value');
+    await onReplica.call('CLUSTER', 'REPLICATE', primaryId);
+    while (!/master_link_status:up/.test(String(await onReplica.call('INFO', 'replication'))))
+      await pause();
+    await onReplica.call('READONLY');
+    assert.equal(await onReplica.call('GET', 'key'), 'value');
+  });
+}
 
 test('capacity is that of this machine', async () => {
   const capacity = await host.capacity();

@@ -27,7 +27,7 @@ export interface NodeSettings {
   readonly logFile?: string;
   /** Also listens here: half the system call cost of TCP for a proxy on the same machine. */
   readonly unixSocketPath?: string;
-  /** How a replica logs in to its primary. */
+  /** How a replica logs in to its primary: a user with REPLICATION_ACL_RULES. */
   readonly primaryUser?: string;
   readonly primaryPassword?: string;
   /**
@@ -38,6 +38,12 @@ export interface NodeSettings {
   /** Further directives, last, so that they win; an array repeats the directive's arguments. */
   readonly extra?: Readonly<Record<string, string | readonly string[]>>;
 }
+
+/**
+ * What the user of a replica's link must be allowed. SYNC is for the second connection of dual channel replication;
+ * without it a replica asks for a full copy once a second and never gets it.
+ */
+export const REPLICATION_ACL_RULES = '+psync +sync +replconf +ping';
 
 const MIB = 1024 * 1024;
 const DEFAULT_CLUSTER_NODE_TIMEOUT_MS = 5000;
