@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 import { messageOf } from '../lib/errors.ts';
 import type { ApiFailure, Progress, SystemStatus } from '../model/admin-api.ts';
 import { dataDirPaths } from '../model/data-dir.ts';
-import { CliError, type CliErrorCode } from './cli-error.ts';
+import { CliError } from './cli-error.ts';
+import { cliErrorCodeOf } from './exit-code-of.ts';
 
 /** Answers that are not streams come at once; this only bounds a daemon that hangs. */
 const ANSWER_TIMEOUT_MS = 15_000;
@@ -184,19 +185,5 @@ function errorOfAnswer(status: number, text: string): CliError {
 
 /** The CLI's error for one of the API's. Decides on the code; the HTTP status only where the code says nothing. */
 export function errorOfFailure(failure: ApiFailure, status = 0): CliError {
-  return new CliError(exitCodeOfFailure(failure.code, status), failure.message, { cause: failure });
-}
-
-function exitCodeOfFailure(code: string, status: number): CliErrorCode {
-  if (/engine.*(missing|not_?found|not_?installed)|(missing|not_?found).*engine/i.test(code))
-    return 'ENGINE_MISSING';
-  if (/not_?found/i.test(code)) return 'NOT_FOUND';
-  if (/already_?exists|in_?use|conflict|invalid\w*state/i.test(code)) return 'CONFLICT';
-  if (/invalid_?parameter|validation|usage/i.test(code)) return 'USAGE';
-  if (/network|download/i.test(code)) return 'NETWORK';
-  if (/disk|no_?space|enospc/i.test(code)) return 'DISK';
-  if (status === 404) return 'NOT_FOUND';
-  if (status === 409) return 'CONFLICT';
-  if (status === 400) return 'USAGE';
-  return 'FAILED';
+  return new CliError(cliErrorCodeOf(failure.code, status), failure.message, { cause: failure });
 }

@@ -46,8 +46,4 @@ export class CliError extends SpringtideError<CliErrorCode> {
     super(code, message, options.cause === undefined ? {} : { cause: options.cause });
     this.hint = options.hint ?? null;
   }
-
-  get exitCode(): number {
-    return EXIT_CODES[this.code];
-  }
 }

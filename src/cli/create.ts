@@ -1,6 +1,6 @@
 /** `springtide create`: one more cache. */
 import { Option, type Command } from 'commander';
-import type { SystemStatus } from '../model/admin-api.ts';
+import type { SystemStatus, UserStatus } from '../model/admin-api.ts';
 import { ENGINE_LINES, TLS_MODES } from '../model/cache-spec.ts';
 import {
   argument,
@@ -19,6 +19,7 @@ import { createUsers, parseUserOption, type NewUser } from './new-users.ts';
 import { developmentCaFile } from './development-ca.ts';
 import { ensureEngine } from './engine-step.ts';
 import { parseBytes, parseCount, parseDurationMs } from './human-units.ts';
+import { requireFreePorts } from './ports.ts';
 import { followProgress, runStep } from './progress-view.ts';
 import { specInput, type SpecOptions } from './spec-input.ts';
 import type { Terminal } from './terminal.ts';
@@ -110,7 +111,13 @@ async function create(
   process.once('SIGINT', () => interruption.abort());
 
   // Asked first: nobody likes a question after a minute's wait, nor a cache without its users.
-  await client.call<SystemStatus>('GET', '/v1/status');
+  const before = await client.call<SystemStatus>('GET', '/v1/status');
+  if (!before.caches.some((cache) => cache.spec.name === spec.name.toLowerCase()))
+    await requireFreePorts(
+      { port: spec.port ?? 0, readerPort: spec.readerPort || (spec.port ? spec.port + 1 : 0) },
+      spec.bind ?? '127.0.0.1',
+      'Choose another one with --port, or let one be chosen with --port auto.',
+    );
   const addUsers = await createUsers(options.user ?? [], options.passwordFile, terminal);
   await ensureEngine(
     client,
@@ -157,4 +164,9 @@ async function create(
     caFile: developmentCaFile(status.dataDir, cache.spec),
   };
   for (const line of connectGuide(cache, status, terminal, context)) terminal.out(line);
+  const users = await client.call<UserStatus[]>('GET', `/v1/caches/${spec.name}/users`);
+  if (!users.some((user) => user.enabled))
+    terminal.out(
+      `\nNobody can log in yet. Let somebody: ${terminal.program} user create ${spec.name} USER --rules RULES${dataDirSuffix(options)}`,
+    );
 }

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../lib/errors.ts';
@@ -12,11 +12,14 @@ import type { SystemStatus } from '../model/admin-api.ts';
 import { dataDirPaths } from '../model/data-dir.ts';
 import type { ApiClient } from './api-client.ts';
 import { CliError, type CliErrorCode } from './cli-error.ts';
+import { cliErrorCodeOf } from './exit-code-of.ts';
 
 const DAEMON_ENTRY = fileURLToPath(new URL('../daemon/daemon.ts', import.meta.url));
 /** Opening the state and adopting nodes takes well under a second; a machine that swaps gets time. */
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
+/** How long a daemon that somebody else started just now is waited for. */
+const OTHERS_START_MS = 10_000;
 
 export interface DaemonOptions {
   readonly engineDir?: string | undefined;
@@ -72,13 +75,17 @@ export async function startDaemon(
     child.once('exit', (code, killedBy) => end(killedBy === null ? `exit code ${code}` : killedBy));
   });
 
-  const giveUpAtMs = Date.now() + START_TIMEOUT_MS;
-  while (Date.now() < giveUpAtMs) {
+  const startedAtMs = Date.now();
+  while (Date.now() < startedAtMs + START_TIMEOUT_MS) {
     const status = await client.statusOrNull();
     if (status)
       return { status, ours: status.pid === child.pid, ended, release: () => child.unref() };
-    if (exit !== null)
-      throw startFailure(readFileSync(logFile, 'utf8').slice(logStart), exit, logFile);
+    if (exit !== null) {
+      const said = readFileSync(logFile).subarray(logStart).toString();
+      const failure = startFailure(said, exit, logFile);
+      // Another start was faster: it is that daemon that will answer.
+      if (failure.code !== 'CONFLICT' || Date.now() > startedAtMs + OTHERS_START_MS) throw failure;
+    }
     await sleep(POLL_MS, undefined, { signal });
   }
   throw new CliError('FAILED', `The daemon did not answer within ${START_TIMEOUT_MS / 1000} s.`, {
@@ -89,8 +96,9 @@ export async function startDaemon(
 function daemonArguments(dataDir: string, options: DaemonOptions): string[] {
   const named: [string, string | number | undefined][] = [
     ['--data-dir', dataDir],
-    ['--engine-dir', options.engineDir],
-    ['--engine-binary', options.engineBinary],
+    // The daemon works elsewhere: what is relative is relative to here.
+    ['--engine-dir', options.engineDir && resolve(options.engineDir)],
+    ['--engine-binary', options.engineBinary && resolve(options.engineBinary)],
     ['--proxies', options.proxies],
     ['--metrics-port', options.metricsPort],
   ];
@@ -127,8 +135,7 @@ export function startFailure(logText: string, exit: string, logFile: string): Cl
         said = [entry.msg, entry.err?.message]
           .filter((part) => part !== undefined && part !== '')
           .join(': ');
-        if (entry.err?.code === 'ENOSPC') failure = 'DISK';
-        if (entry.err?.code === 'EADDRINUSE') failure = 'CONFLICT';
+        failure = cliErrorCodeOf(entry.err?.code ?? '');
       }
     } catch {
       // Not pino's: what node itself prints when a program ends on an error.

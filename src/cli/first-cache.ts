@@ -7,14 +7,12 @@ import { dataDirPaths } from '../model/data-dir.ts';
 import { DEFAULT_ENGINE_LINE, type CacheSpecInput } from '../model/cache-spec.ts';
 import type { ApiClient } from './api-client.ts';
 import { plural } from './cache-words.ts';
-import { CliError } from './cli-error.ts';
-import { portState } from './ports.ts';
 import { followProgress, runStep, type Report } from './progress-view.ts';
 import type { Terminal } from './terminal.ts';
 
 export const FIRST_CACHE_NAME = 'main';
 export const FIRST_CACHE_PORT = 6379;
-const FIRST_CACHE_HOST = '127.0.0.1';
+export const FIRST_CACHE_HOST = '127.0.0.1';
 const FIRST_CACHE_SHARDS = 3;
 
 /** @param port of the endpoint; the reader endpoint is on the next one */
@@ -34,28 +32,6 @@ export function firstCacheSpec(
 /** Whether a daemon has run on this data directory before: then it may hold these very ports, by its own proxies. */
 export function hasState(dataDir: string): boolean {
   return existsSync(dataDirPaths(dataDir).stateFile);
-}
-
-/** Throws CONFLICT when a port of `spec` is taken. @param retry the command with another port, for the hint */
-export async function requireFreePorts(
-  spec: { port: number; readerPort: number },
-  retry: string,
-): Promise<void> {
-  for (const [port, what] of [
-    [spec.port, 'endpoint'],
-    [spec.readerPort, 'reader endpoint'],
-  ] as const) {
-    if (port === 0) continue;
-    const state = await portState(port, FIRST_CACHE_HOST);
-    if (state === 'free') continue;
-    throw new CliError(
-      'CONFLICT',
-      state === 'in-use'
-        ? `Port ${port} on ${FIRST_CACHE_HOST}, for the ${what} of the cache "${FIRST_CACHE_NAME}", is already in use by another program.`
-        : `You may not listen on port ${port} (ports below 1024 need privileges).`,
-      { hint: `Choose another one: ${retry}` },
-    );
-  }
 }
 
 /** Makes the first cache. One that fails is taken away again, so that the next `up` begins afresh. */

@@ -2,15 +2,40 @@
 /** The `springtide` command: declares the subcommands, turns what they throw into one sentence and an exit code. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { messageOf } from '../lib/errors.ts';
+import { messageOf, SpringtideError } from '../lib/errors.ts';
 import { CliError, EXIT_CODE_MEANINGS, EXIT_CODES } from './cli-error.ts';
+import { registerBench } from './bench.ts';
+import { registerConnect } from './connect.ts';
 import { registerCreate } from './create.ts';
+import { cliErrorCodeOf } from './exit-code-of.ts';
 import { registerDelete } from './delete.ts';
+import { registerDoctor } from './doctor.ts';
 import { registerDown } from './down.ts';
+import { registerEngine } from './engine.ts';
+import { registerFailover } from './failover.ts';
 import { registerList } from './list.ts';
+import { registerLogs } from './logs.ts';
 import { registerStatus } from './status.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { registerUp } from './up.ts';
+import { registerUser } from './user.ts';
+
+/** In the order in which help shows them. */
+const COMMANDS = [
+  registerUp,
+  registerDown,
+  registerCreate,
+  registerList,
+  registerStatus,
+  registerConnect,
+  registerDelete,
+  registerUser,
+  registerFailover,
+  registerLogs,
+  registerEngine,
+  registerBench,
+  registerDoctor,
+];
 
 function buildProgram(terminal: Terminal): Command {
   const { version } = JSON.parse(
@@ -23,15 +48,7 @@ function buildProgram(terminal: Terminal): Command {
     .showHelpAfterError(`(${terminal.program} --help shows how)`)
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ outputError: (text, write) => write(terminal.paint('red', text)) });
-  for (const register of [
-    registerUp,
-    registerDown,
-    registerCreate,
-    registerList,
-    registerStatus,
-    registerDelete,
-  ])
-    register(program, terminal);
+  for (const register of COMMANDS) register(program, terminal);
   program.addHelpText(
     'after',
     `\n${exitCodeHelp()}\n\nSPRINGTIDE_DEBUG=1 shows where an error came from.`,
@@ -52,12 +69,16 @@ function reportError(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError)
     return error.exitCode === 0 ? EXIT_CODES.OK : EXIT_CODES.USAGE;
   if (terminal.env['SPRINGTIDE_DEBUG'] && error instanceof Error) console.error(error);
-  const isOurs = error instanceof CliError;
-  const problem = isOurs ? error.message : `Unexpected: ${messageOf(error)}`;
-  terminal.err(`${terminal.paint('red', 'Error:')} ${problem}`);
-  if (isOurs && error.hint !== null) terminal.err(error.hint);
-  if (!isOurs) terminal.err('This is a defect; with SPRINGTIDE_DEBUG=1 it shows where.');
-  return isOurs ? error.exitCode : EXIT_CODES.FAILED;
+  const label = terminal.paint('red', 'Error:');
+  if (!(error instanceof SpringtideError)) {
+    terminal.err(
+      `${label} ${messageOf(error)} (unexpected: a defect; SPRINGTIDE_DEBUG=1 shows where).`,
+    );
+    return EXIT_CODES.FAILED;
+  }
+  terminal.err(`${label} ${error.message}`);
+  if (error instanceof CliError && error.hint !== null) terminal.err(error.hint);
+  return EXIT_CODES[cliErrorCodeOf(error.code)];
 }
 
 const terminal = processTerminal();

@@ -22,15 +22,19 @@ export function readPasswordLines(file: string): string[] {
   return text.split(/\r?\n/).filter((line) => line !== '');
 }
 
-/** Asks for a password twice, without echo. */
-export async function askPassword(question: string, terminal: Terminal): Promise<string> {
+/** Asks for a password without echo; twice, unless one that exists is asked for. */
+export async function askPassword(
+  question: string,
+  terminal: Terminal,
+  { again = true }: { again?: boolean } = {},
+): Promise<string> {
   if (!terminal.canAsk)
     throw new CliError('USAGE', 'A password is needed, and there is no terminal to ask on.', {
       hint: 'Give it with --password-file FILE, or on standard input with --password-file -.',
     });
   const password = await askHidden(`${question}: `);
   if (password === '') throw new CliError('USAGE', 'A password must not be empty.');
-  if ((await askHidden('Again: ')) !== password)
+  if (again && (await askHidden('Again: ')) !== password)
     throw new CliError('USAGE', 'The two passwords differ.');
   return password;
 }

@@ -26,13 +26,14 @@ import { developmentCaFile } from './development-ca.ts';
 import { ensureEngine } from './engine-step.ts';
 import {
   createFirstCache,
+  FIRST_CACHE_HOST,
   FIRST_CACHE_PORT,
   firstCacheSpec,
   hasState,
-  requireFreePorts,
 } from './first-cache.ts';
 import { formatAge } from './human-units.ts';
 import { cacheTable } from './list.ts';
+import { requireFreePorts } from './ports.ts';
 import { runStep } from './progress-view.ts';
 import { shutDown } from './shutdown.ts';
 import { formatFields } from './table.ts';
@@ -84,7 +85,8 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
   try {
     const spec = firstCacheSpec(options.port ?? FIRST_CACHE_PORT);
     const retry = retryWithPort(options, terminal);
-    if (options.cache && !hasState(client.dataDir)) await requireFreePorts(spec, retry);
+    if (options.cache && !hasState(client.dataDir))
+      await requireFreePorts(spec, FIRST_CACHE_HOST, retry);
     daemon = await runStep(
       terminal,
       'Starting the daemon',
@@ -93,7 +95,7 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
     );
     if (!daemon.ours) return attach(daemon.status, options, terminal);
     if (options.cache && daemon.status.caches.length === 0) {
-      await requireFreePorts(spec, retry);
+      await requireFreePorts(spec, FIRST_CACHE_HOST, retry);
       await ensureEngine(client, DEFAULT_ENGINE_LINE, terminal, interruption.signal, plain);
       await createFirstCache(client, spec, terminal, interruption.signal, plain);
     }

@@ -1,0 +1,97 @@
+/** `springtide connect`: opens valkey-cli, the engine's own, on a cache. */
+import { spawn } from 'node:child_process';
+import type { Command } from 'commander';
+import { valkeyCliOf } from '../daemon/local-engines.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
+import { splitEndpoint } from './cache-words.ts';
+import { CliError, EXIT_CODES } from './cli-error.ts';
+import { clientOf, dataDirSuffix, withDataDir, type DataDirOption } from './command-options.ts';
+import { valkeyCliTls } from './connect-guide.ts';
+import { developmentCaFile } from './development-ca.ts';
+import type { Terminal } from './terminal.ts';
+
+/** An address to listen on that is none to connect to. */
+const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+interface ConnectOptions extends DataDirOption {
+  readonly reader?: boolean;
+  readonly user?: string;
+  readonly engineDir?: string;
+}
+
+export function registerConnect(program: Command, terminal: Terminal): void {
+  withDataDir(
+    program
+      .command('connect')
+      .description('open valkey-cli on a cache; arguments after -- are passed on')
+      .argument('<name>', 'cache')
+      .argument('[args...]', 'for valkey-cli, e.g. -- --scan, or a command to run')
+      .option('--reader', 'connect to the reader endpoint')
+      .option(
+        '-u, --user <user>',
+        'log in as this user; valkey-cli asks for the password, or takes $VALKEYCLI_AUTH',
+      )
+      .option('--engine-dir <dir>', 'where engines are installed'),
+  ).action(async (name: string, args: string[], options: ConnectOptions) => {
+    const client = clientOf(options, terminal);
+    const cache = await client.call<CacheStatus>('GET', `/v1/caches/${encodeURIComponent(name)}`);
+    const { dataDir } = await client.call<SystemStatus>('GET', '/v1/status');
+    const catalogue = {
+      env: terminal.env,
+      ...(options.engineDir === undefined ? {} : { engineDir: options.engineDir }),
+    };
+    const tool = await valkeyCliOf(cache.spec.engineVersion, catalogue);
+    if (tool === null)
+      throw new CliError(
+        'ENGINE_MISSING',
+        `The Valkey ${cache.spec.engineVersion} here came without valkey-cli.`,
+        {
+          hint: `Install one that has it: ${terminal.program} engine install ${cache.spec.engineVersion}${dataDirSuffix(options)}`,
+        },
+      );
+    const command = [
+      ...tool,
+      ...connectArguments(cache, developmentCaFile(dataDir, cache.spec), options),
+      ...args,
+    ];
+    process.exitCode = await runInForeground(command);
+  });
+}
+
+/** valkey-cli's options for a cache. */
+export function connectArguments(
+  cache: CacheStatus,
+  caFile: string | null,
+  options: { readonly reader?: boolean; readonly user?: string },
+): string[] {
+  const { host, port } = splitEndpoint(options.reader ? cache.readerEndpoint : cache.endpoint);
+  return [
+    '-h',
+    ANY_ADDRESS[host] ?? host,
+    '-p',
+    String(port),
+    ...valkeyCliTls(cache, caFile),
+    ...(options.user === undefined ? [] : ['--user', options.user, '--askpass']),
+  ];
+}
+
+/** Gives the terminal to `command` and returns its exit code. Ctrl-C is the command's business while it runs. */
+function runInForeground(command: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const ignore = (): void => undefined;
+    process.on('SIGINT', ignore);
+    const child = spawn(command[0]!, command.slice(1), { stdio: 'inherit' });
+    child.once('error', (error) =>
+      reject(
+        new CliError('ENGINE_MISSING', `valkey-cli could not be started (${messageOf(error)}).`, {
+          cause: error,
+        }),
+      ),
+    );
+    child.once('exit', (code, signal) => {
+      process.off('SIGINT', ignore);
+      resolve(code ?? (signal === 'SIGINT' ? EXIT_CODES.INTERRUPTED : EXIT_CODES.FAILED));
+    });
+  });
+}
