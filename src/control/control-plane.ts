@@ -304,7 +304,9 @@ export class ControlPlane {
     }
     const offset = (id: string) => this.#fleet.observation(id)?.offset ?? -1;
     const [best] = nodes
-      .filter((node) => node.role === 'replica' && this.#fleet.state(node.id) === 'online')
+      .filter(
+        (node) => node.role === 'replica' && this.#fleet.state(node.id, node.role) === 'online',
+      )
       .sort((a, b) => offset(b.id) - offset(a.id));
     if (best === undefined) {
       throw new ControlError(

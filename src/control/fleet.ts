@@ -145,13 +145,15 @@ export class Fleet {
     return Math.max(0, delayMs - this.goneForMs(nodeId));
   }
 
-  state(nodeId: string): NodeStatus['state'] {
+  /** @param role what the node is meant to be; while it is not, it is on its way */
+  state(nodeId: string, role: NodeRecord['role']): NodeStatus['state'] {
     const entry = this.#entries.get(nodeId);
     if (entry?.stopping) return 'stopping';
     if (entry?.starting) return 'starting';
     if (entry === undefined || entry.running === null || entry.hung) return 'lost';
     const seen = entry.observation;
     if (seen === null) return 'starting';
+    if (role === 'replica' && seen.role !== 'replica') return 'starting';
     return seen.loading || (seen.role === 'replica' && !seen.linkUp) ? 'syncing' : 'online';
   }
 

@@ -79,6 +79,7 @@ export class ProxySupervisor {
       };
       this.#proxies.push(proxy);
       if (proxy.identity === null) this.#spawn(proxy);
+      else if (this.#isForOtherCount(proxy.identity)) signalProcess(proxy.identity, 'SIGTERM');
       else this.#log.info({ proxy: index, pid: proxy.identity.pid }, 'proxy adopted');
     }
     for (const name of readdirSync(this.#options.proxiesDir)) {
@@ -146,7 +147,15 @@ export class ProxySupervisor {
 
   #arguments(index: number): string[] {
     const { scriptPath, dataDir } = this.#options;
-    return [scriptPath, '--data-dir', dataDir, '--index', String(index)];
+    return [
+      scriptPath,
+      '--data-dir',
+      dataDir,
+      '--index',
+      String(index),
+      '--proxies',
+      String(this.#options.proxies),
+    ];
   }
 
   #find(index: number): ProcessIdentity | null {
@@ -160,8 +169,16 @@ export class ProxySupervisor {
     if (found === undefined) return null;
     // The script's path may differ between versions of Springtide; directory and index may not.
     const command = readCommandLine(pid);
-    const tail = this.#arguments(index).slice(1);
-    return command.slice(-tail.length).join('\0') === tail.join('\0') ? found : null;
+    const isOurs =
+      optionOf(command, '--data-dir') === this.#options.dataDir &&
+      optionOf(command, '--index') === String(index);
+    return isOurs ? found : null;
+  }
+
+  /** Proxies divide a cache's limits by their number: one that was started for another number is replaced. */
+  #isForOtherCount(identity: ProcessIdentity): boolean {
+    const count = optionOf(readCommandLine(identity.pid), '--proxies');
+    return count !== String(this.#options.proxies);
   }
 
   #spawn(proxy: Proxy): void {
@@ -217,4 +234,9 @@ export class ProxySupervisor {
       if (!this.#stopping) this.#spawn(proxy);
     }, waitMs);
   }
+}
+
+function optionOf(command: readonly string[], name: string): string | undefined {
+  const at = command.indexOf(name);
+  return at < 0 ? undefined : command[at + 1];
 }

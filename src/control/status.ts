@@ -38,7 +38,7 @@ function nodeStatus(node: NodeRecord, all: readonly NodeRecord[], fleet: Fleet):
     pid: fleet.pid(node.id),
     shard: node.shard,
     role: node.role,
-    state: fleet.state(node.id),
+    state: fleet.state(node.id, node.role),
     usedMemoryBytes: seen?.usedMemoryBytes ?? null,
     keys: seen?.keys ?? null,
     // The two were asked at slightly different moments: never below zero.

@@ -7,7 +7,8 @@
  * be reached is brought up to date later (`sync-users`); its ACL file is right already.
  */
 import { randomBytes } from 'node:crypto';
-import { NodeError } from '../engine/node-error.ts';
+import { NodeReplyError } from '../engine/admin-client.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { UserChange, UserStatus } from '../model/admin-api.ts';
 import type { CacheUser } from '../model/user.ts';
 import { checkRules, checkUserName, passwordHash, ruleWords } from './acl-rules.ts';
@@ -78,29 +79,48 @@ export class UserAdmin {
     }
   }
 
-  /** The engine itself says whether rules mean something: on one node, for a user that never has a password. */
+  /** The engine itself says whether rules mean something: on the first node that answers. */
   async #judge(cache: CacheRecord, rules: string): Promise<void> {
     const { store, fleet } = this.#deps;
     checkRules(rules);
-    const node = store.nodes(cache.id).find((one) => fleet.isAlive(one.id));
-    if (node === undefined) {
-      throw new ControlError(
-        'ServiceUnavailable',
-        `no node of cache ${cache.name} runs that could check the rules`,
-      );
+    let cause: unknown;
+    for (const node of store.nodes(cache.id)) {
+      if (!fleet.isAlive(node.id)) continue;
+      try {
+        await this.#judgeOn(node.id, rules);
+        return;
+      } catch (error) {
+        if (error instanceof ControlError) throw error;
+        cause = error;
+      }
     }
+    throw new ControlError(
+      'ServiceUnavailable',
+      `no node of cache ${cache.name} answers that could check the rules`,
+      { cause },
+    );
+  }
+
+  /** With a user that is off and has no password, under a name nobody has. */
+  async #judgeOn(nodeId: string, rules: string): Promise<void> {
+    const { fleet } = this.#deps;
     const probe = `springtide-check-${randomBytes(8).toString('hex')}`;
     try {
-      await fleet.call(node.id, ['ACL', 'SETUSER', probe, 'reset', ...ruleWords(rules)]);
+      await fleet.call(nodeId, ['ACL', 'SETUSER', probe, 'reset', ...ruleWords(rules)]);
     } catch (error) {
-      if (error instanceof NodeError && error.code === 'NODE_REPLIED_ERROR') {
-        throw new ControlError('InvalidParameterValue', error.message, { cause: error });
+      if (error instanceof NodeReplyError) {
+        throw new ControlError('InvalidParameterValue', engineWords(error), { cause: error });
       }
       throw error;
     } finally {
-      await fleet.call(node.id, ['ACL', 'DELUSER', probe]).catch(() => undefined);
+      await fleet.call(nodeId, ['ACL', 'DELUSER', probe]).catch(() => undefined);
     }
   }
+}
+
+/** What the engine said, without where it was said and its error code. */
+function engineWords(error: NodeReplyError): string {
+  return messageOf(error.cause).replace(/^ERR /, '');
 }
 
 /** As ACL SETUSER of a new name: off, no password, no rules. */
