@@ -45,13 +45,7 @@ export async function prefill(
   const options = { timeoutMs: FILL_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
   if (!target.cluster) {
     await runLoad(benchmark, load, options);
-    const missing = await countMissing(target, keyspace);
-    if (missing > 0) {
-      throw new BenchError(
-        'BENCH_TARGET_FAILED',
-        `${target.name}: ${missing} of ${keyspace.keys} keys are missing`,
-      );
-    }
+    await requireKeyspace(target, keyspace);
     return;
   }
   // Its tags are its own, so a cluster is filled at random until it is full.
@@ -70,6 +64,23 @@ export async function prefill(
 /** Name of the key with this number, as valkey-benchmark writes it. */
 export function keyName(index: number, prefix = 'key'): string {
   return `${prefix}:${String(index).padStart(12, '0')}`;
+}
+
+/** Throws unless every key is there with a value of the right size. */
+export async function requireKeyspace(target: Target, keyspace: Keyspace): Promise<void> {
+  const { keys } = keyspace;
+  if (target.cluster) {
+    const { total } = clusterKeys(keys);
+    const missing = total - (await databaseSize(target.nodes));
+    if (missing > 0) throw keysMissing(target, missing, total);
+    return;
+  }
+  const missing = await countMissing(target, keyspace);
+  if (missing > 0) throw keysMissing(target, missing, keys);
+}
+
+function keysMissing({ name }: Target, missing: number, keys: number): BenchError {
+  return new BenchError('BENCH_TARGET_FAILED', `${name}: ${missing} of ${keys} keys are missing`);
 }
 
 async function countMissing(target: Target, keyspace: Keyspace): Promise<number> {

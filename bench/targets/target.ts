@@ -17,7 +17,7 @@ export interface Target {
   readonly credentials?: Credentials;
   /** Clients know the cluster and connect to every node. */
   readonly cluster: boolean;
-  /** Who may be asked for INFO, so that missed GETs are noticed: the nodes, or an endpoint that sums them up. */
+  /** Nodes that may be asked for INFO, so that missed GETs are noticed in the run; empty where they are not ours to ask. */
   readonly nodes: readonly Address[];
   /** File descriptors that one client connection takes in the target's hungriest process. */
   readonly descriptorsPerClient: number;
