@@ -185,5 +185,13 @@ function errorOfAnswer(status: number, text: string): CliError {
 
 /** The CLI's error for one of the API's. Decides on the code; the HTTP status only where the code says nothing. */
 export function errorOfFailure(failure: ApiFailure, status = 0): CliError {
-  return new CliError(cliErrorCodeOf(failure.code, status), failure.message, { cause: failure });
+  return new CliError(cliErrorCodeOf(failure.code, status), asSentence(failure.message), {
+    cause: failure,
+  });
+}
+
+/** The API's messages are parts of sentences; a person reads whole ones. */
+function asSentence(message: string): string {
+  const capital = message.charAt(0).toUpperCase() + message.slice(1);
+  return /[.!?)]$/.test(capital) ? capital : `${capital}.`;
 }

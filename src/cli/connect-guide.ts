@@ -2,7 +2,7 @@
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
 import { describeShape, splitEndpoint } from './cache-words.ts';
 import { shellWord } from './shell-word.ts';
-import { formatFields } from './table.ts';
+import type { Field } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface GuideContext {
@@ -24,60 +24,44 @@ export function valkeyCliTls(cache: CacheStatus, caFile: string | null): string[
   return ['--tls', ...(caFile === null ? [] : ['--cacert', caFile])];
 }
 
-/** The lines of the guide for one cache. */
+/** The guide for one cache, for `formatFields`. */
 export function connectGuide(
   cache: CacheStatus,
   status: SystemStatus,
   terminal: Terminal,
   context: GuideContext,
-): string[] {
-  const label = (text: string) => terminal.paint('dim', text);
-  const { host, port } = splitEndpoint(cache.endpoint);
-  const tls = cache.spec.tls !== 'off';
-  const address = `host: '${host}', port: ${port}`;
-  const ca = context.caFile === null ? '{}' : `{ ca: readFileSync('${context.caFile}') }`;
+): Field[] {
+  const { spec } = cache;
+  const tls = spec.tls === 'off' ? '' : `, TLS ${spec.tls}`;
   return [
-    ...formatFields(
+    ['Cache', `${terminal.paint('bold', spec.name)} (${describeShape(spec)}${tls})`],
+    ['Engine', `Valkey ${cache.engineFullVersion ?? spec.engineVersion}`],
+    ['Endpoint', terminal.paint('cyan', cache.endpoint)],
+    ['Reader endpoint', terminal.paint('cyan', cache.readerEndpoint)],
+    ['Metrics', status.metricsUrl ?? 'none: no port could be listened on'],
+    null,
+    [
+      'valkey-cli',
       [
-        [
-          'Cache',
-          `${terminal.paint('bold', cache.spec.name)} (${describeShape(cache.spec)}${tls ? `, TLS ${cache.spec.tls}` : ''})`,
-        ],
-        ['Engine', `Valkey ${cache.engineFullVersion ?? cache.spec.engineVersion}`],
-        ['Endpoint', terminal.paint('cyan', cache.endpoint)],
-        ['Reader endpoint', terminal.paint('cyan', cache.readerEndpoint)],
-        [
-          'Metrics',
-          status.metricsUrl ?? 'none (the port is in use; choose one with --metrics-port)',
-        ],
+        valkeyCliCommand(cache, context.caFile).map(shellWord).join(' '),
+        `${terminal.program} connect ${spec.name}${context.dataDirSuffix}${terminal.paint('dim', '   (brings its own valkey-cli)')}`,
       ],
-      label,
-    ),
-    '',
-    ...formatFields(
-      [
-        [
-          'valkey-cli',
-          [
-            valkeyCliCommand(cache, context.caFile).map(shellWord).join(' '),
-            `${terminal.program} connect ${cache.spec.name}${context.dataDirSuffix}${terminal.paint('dim', '   (brings its own valkey-cli)')}`,
-          ],
-        ],
-        [
-          'ioredis',
-          [
-            tls ? `new Redis({ ${address}, tls: ${ca} })` : `new Redis({ ${address} })`,
-            ...(cache.spec.sharding
-              ? [
-                  tls
-                    ? `new Cluster([{ ${address} }], { redisOptions: { tls: ${ca} } })`
-                    : `new Cluster([{ ${address} }])`,
-                ]
-              : []),
-          ],
-        ],
-      ],
-      label,
-    ),
+    ],
+    ['ioredis', ioredisSnippets(cache, context.caFile)],
+  ];
+}
+
+function ioredisSnippets(cache: CacheStatus, caFile: string | null): string[] {
+  const { host, port } = splitEndpoint(cache.endpoint);
+  const address = `host: '${host}', port: ${port}`;
+  const ca = caFile === null ? '{}' : `{ ca: readFileSync('${caFile}') }`;
+  const tls = cache.spec.tls !== 'off';
+  const plain = `new Redis({ ${address}${tls ? `, tls: ${ca}` : ''} })`;
+  if (!cache.spec.sharding) return [plain];
+  return [
+    plain,
+    tls
+      ? `new Cluster([{ ${address} }], { redisOptions: { tls: ${ca} } })`
+      : `new Cluster([{ ${address} }])`,
   ];
 }

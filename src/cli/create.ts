@@ -22,6 +22,7 @@ import { parseBytes, parseCount, parseDurationMs } from './human-units.ts';
 import { requireFreePorts } from './ports.ts';
 import { followProgress, runStep } from './progress-view.ts';
 import { specInput, type SpecOptions } from './spec-input.ts';
+import { formatFields } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 interface CreateOptions extends SpecOptions, DataDirOption {
@@ -112,12 +113,15 @@ async function create(
 
   // Asked first: nobody likes a question after a minute's wait, nor a cache without its users.
   const before = await client.call<SystemStatus>('GET', '/v1/status');
-  if (!before.caches.some((cache) => cache.spec.name === spec.name.toLowerCase()))
-    await requireFreePorts(
-      { port: spec.port ?? 0, readerPort: spec.readerPort || (spec.port ? spec.port + 1 : 0) },
-      spec.bind ?? '127.0.0.1',
-      'Choose another one with --port, or let one be chosen with --port auto.',
-    );
+  if (before.caches.some((cache) => cache.spec.name === spec.name.toLowerCase()))
+    throw new CliError('CONFLICT', `A cache named ${spec.name} exists already.`, {
+      hint: `Look at it: ${terminal.program} status ${spec.name}${dataDirSuffix(options)}`,
+    });
+  await requireFreePorts(
+    { port: spec.port ?? 0, readerPort: spec.readerPort || (spec.port ? spec.port + 1 : 0) },
+    spec.bind ?? '127.0.0.1',
+    'Choose another one with --port, or let one be chosen with --port auto.',
+  );
   const addUsers = await createUsers(options.user ?? [], options.passwordFile, terminal);
   await ensureEngine(
     client,
@@ -163,7 +167,8 @@ async function create(
     dataDirSuffix: dataDirSuffix(options),
     caFile: developmentCaFile(status.dataDir, cache.spec),
   };
-  for (const line of connectGuide(cache, status, terminal, context)) terminal.out(line);
+  const guide = connectGuide(cache, status, terminal, context);
+  terminal.out(formatFields(guide, (text) => terminal.paint('dim', text)).join('\n'));
   const users = await client.call<UserStatus[]>('GET', `/v1/caches/${spec.name}/users`);
   if (!users.some((user) => user.enabled))
     terminal.out(

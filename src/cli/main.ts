@@ -47,7 +47,9 @@ function buildProgram(terminal: Terminal): Command {
     .exitOverride()
     .showHelpAfterError(`(${terminal.program} --help shows how)`)
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: (text, write) => write(terminal.paint('red', text)) });
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error:/, terminal.paint('red', 'Error:'))),
+    });
   for (const register of COMMANDS) register(program, terminal);
   program.addHelpText(
     'after',

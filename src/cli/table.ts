@@ -41,18 +41,23 @@ export function formatTable(
   return [heading(line(columns.map((column) => column.title))), ...rows.map((row) => line(row))];
 }
 
-/** Lines `  label   value`, values aligned; a value of several lines goes on under itself. */
+/** A label with its value, of one line or several; null is an empty line. */
+export type Field = readonly [label: string, value: string | readonly string[]] | null;
+
+/** Lines `  label  value`, values aligned; a value of several lines goes on under itself. */
 export function formatFields(
-  fields: readonly (readonly [label: string, value: string | readonly string[]])[],
+  fields: readonly Field[],
   paintLabel: (text: string) => string = (text) => text,
   indent = '  ',
 ): string[] {
-  const width = Math.max(0, ...fields.map(([label]) => label.length));
-  return fields.flatMap(([label, value]) =>
-    (typeof value === 'string' ? [value] : value).map(
+  const width = Math.max(0, ...fields.map((field) => field?.[0].length ?? 0));
+  return fields.flatMap((field) => {
+    if (field === null) return [''];
+    const [label, value] = field;
+    return (typeof value === 'string' ? [value] : value).map(
       (text, index) => indent + paintLabel((index === 0 ? label : '').padEnd(width)) + GAP + text,
-    ),
-  );
+    );
+  });
 }
 
 /** Cuts a line to `columns` visible characters; colour codes inside it survive, an ellipsis marks the cut. */

@@ -32,11 +32,12 @@ import {
   hasState,
 } from './first-cache.ts';
 import { formatAge } from './human-units.ts';
+import { Interruption } from './interruption.ts';
 import { cacheTable } from './list.ts';
 import { requireFreePorts } from './ports.ts';
 import { runStep } from './progress-view.ts';
 import { shutDown } from './shutdown.ts';
-import { formatFields } from './table.ts';
+import { formatFields, type Field } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { waitUntilServing } from './wait-until-serving.ts';
 
@@ -112,7 +113,7 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
       daemon !== null && daemon.ours && (stopped || daemon.status.caches.length === 0);
     daemon?.release();
     if (daemon === null || !mayStop) throw stopped ? interrupted() : error;
-    await shutDown(client, daemon.status.pid, terminal, interruption.again(), plain);
+    await shutDown(client, daemon.status.pid, terminal, interruption.second, plain);
     throw stopped ? interrupted() : error;
   }
 
@@ -125,7 +126,7 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
         hint: `Start it again: ${terminal.program} up${dataDirSuffix(options)}`,
       },
     );
-  await shutDown(client, daemon.status.pid, terminal, interruption.again(), plain);
+  await shutDown(client, daemon.status.pid, terminal, interruption.second, plain);
   return EXIT_CODES.OK;
 }
 
@@ -141,7 +142,9 @@ async function bringBack(
     'Waiting for the caches',
     async (report) => {
       status = await waitUntilServing(client, report, signal);
-      return `${plural(status.caches.length, 'cache')}, ${plural(status.proxies.length, 'proxy').replace(/proxys$/, 'proxies')}`;
+      return status.caches.length === 0
+        ? 'Ready, without a cache'
+        : `${plural(status.caches.length, 'cache')} ready`;
     },
     plain,
   );
@@ -163,25 +166,21 @@ function attach(status: SystemStatus, options: UpOptions, terminal: Terminal): n
 function show(status: SystemStatus, options: UpOptions, terminal: Terminal): void {
   if (options.json) return terminal.out(JSON.stringify(status, null, 2));
   const suffix = dataDirSuffix(options);
-  terminal.out('');
   const only = status.caches.length === 1 ? status.caches[0]! : null;
-  if (only) {
-    const caFile = developmentCaFile(status.dataDir, only.spec);
-    for (const line of connectGuide(only, status, terminal, { dataDirSuffix: suffix, caFile }))
-      terminal.out(line);
-  } else if (status.caches.length > 1) {
-    for (const line of cacheTable(status.caches, terminal)) terminal.out(line);
-  } else {
-    terminal.out(`There is no cache yet. Make one: ${terminal.program} create NAME${suffix}`);
-  }
+  terminal.out('');
+  if (status.caches.length > 1) terminal.out(`${cacheTable(status.caches, terminal).join('\n')}\n`);
+  if (status.caches.length === 0)
+    terminal.out(`There is no cache yet. Make one: ${terminal.program} create NAME${suffix}\n`);
+  const caFile = only ? developmentCaFile(status.dataDir, only.spec) : null;
+  const fields: Field[] = only
+    ? [...connectGuide(only, status, terminal, { dataDirSuffix: suffix, caFile }), null]
+    : [['Metrics', status.metricsUrl ?? 'none: no port could be listened on']];
+  fields.push(['Watch', `${terminal.program} status --watch${suffix}`]);
+  fields.push(['Stop', options.detach ? `${terminal.program} down${suffix}` : 'Ctrl-C']);
+  terminal.out(formatFields(fields, (text) => terminal.paint('dim', text)).join('\n'));
   for (const cache of status.caches)
     if (cache.reason !== null)
-      terminal.out(terminal.paint('yellow', `  ${cache.spec.name}: ${cache.reason}`));
-  terminal.out('');
-  const more: [string, string][] = [['Watch', `${terminal.program} status --watch${suffix}`]];
-  if (!only && status.metricsUrl) more.unshift(['Metrics', status.metricsUrl]);
-  more.push(['Stop', options.detach ? `${terminal.program} down${suffix}` : 'Ctrl-C']);
-  for (const line of formatFields(more, (text) => terminal.paint('dim', text))) terminal.out(line);
+      terminal.out(terminal.paint('yellow', `\n${cache.spec.name}: ${cache.reason}`));
 }
 
 function exitCodeOf(status: SystemStatus): number {
@@ -200,34 +199,4 @@ function retryWithPort(options: UpOptions, terminal: Terminal): string {
 
 function interrupted(): CliError {
   return new CliError('INTERRUPTED', 'Stopped before it was ready.');
-}
-
-/** Ctrl-C, SIGTERM and a closed terminal: the first stops what is done, the next one stops waiting for the stop. */
-class Interruption {
-  #first = new AbortController();
-  #second = new AbortController();
-  /** Resolves with null at the first signal. */
-  readonly happened: Promise<null>;
-
-  constructor() {
-    this.happened = new Promise((resolve) => {
-      this.#first.signal.addEventListener('abort', () => resolve(null), { once: true });
-    });
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.on(name, () => this.#take());
-  }
-
-  get signal(): AbortSignal {
-    return this.#first.signal;
-  }
-
-  /** For the work that the first signal begins. */
-  again(): AbortSignal {
-    return this.#second.signal;
-  }
-
-  #take(): void {
-    if (this.#first.signal.aborted) this.#second.abort();
-    else this.#first.abort();
-  }
 }
