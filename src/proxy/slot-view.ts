@@ -62,7 +62,7 @@ export function mergeViews(views: readonly (readonly ViewedNode[])[]): SlotView 
   const nodes = new Map<string, ViewedNode>();
   const owners = new Int32Array(SLOT_COUNT).fill(-1);
   const epochs = new Float64Array(SLOT_COUNT).fill(-1);
-  const ownerIds: (string | undefined)[] = [];
+  const owning: (ViewedNode | undefined)[] = [];
   for (const view of views) {
     for (const node of view) {
       const known = nodes.get(node.id);
@@ -74,16 +74,20 @@ export function mergeViews(views: readonly (readonly ViewedNode[])[]): SlotView 
         for (let slot = node.slots[i]!; slot <= node.slots[i + 1]!; slot++) {
           if (node.epoch <= epochs[slot]!) continue;
           epochs[slot] = node.epoch;
-          ownerIds[slot] = node.id;
+          owning[slot] = node;
         }
       }
     }
   }
+  // Whoever owns slots by its epoch is a primary, though an older view still has it as a replica.
+  for (const owner of new Set(owning)) {
+    if (owner !== undefined && !nodes.get(owner.id)!.primary) nodes.set(owner.id, owner);
+  }
   const list = [...nodes.values()];
   const indexes = new Map(list.map((node, index) => [node.id, index]));
   for (let slot = 0; slot < SLOT_COUNT; slot++) {
-    const id = ownerIds[slot];
-    if (id !== undefined) owners[slot] = indexes.get(id)!;
+    const owner = owning[slot];
+    if (owner !== undefined) owners[slot] = indexes.get(owner.id)!;
   }
   return { owners, nodes: list };
 }
