@@ -95,6 +95,7 @@ export class ControlPlane {
       {
         onExit: (nodeId) => this.#nodeExited(nodeId),
         onHung: (nodeId, hung) => this.#nodeHung(nodeId, hung),
+        onRoleChange: (nodeId) => this.#lookAtNode(nodeId),
       },
       log,
     );
@@ -473,6 +474,13 @@ export class ControlPlane {
     );
   }
 
+  /** The lane that runs already is looking, or will see it at its next look. */
+  #lookAtNode(nodeId: string): void {
+    const node = this.#store.node(nodeId);
+    const cache = node && this.#store.cache(node.cacheId);
+    if (cache?.formed) this.#queue.add(`shard:${cache.id}:${node!.shard}`);
+  }
+
   #nodeHung(nodeId: string, hung: boolean): void {
     const node = this.#store.node(nodeId);
     const cache = node && this.#store.cache(node.cacheId);
@@ -484,7 +492,7 @@ export class ControlPlane {
         ? `node ${nodeId}, ${node.role} of shard ${node.shard}, runs but does not answer`
         : `node ${nodeId} answers again`,
     );
-    this.#queue.add(`shard:${cache.id}:${node.shard}`);
+    this.#lookAtNode(nodeId);
   }
 
   #nodeReportedLost(cacheName: string, nodeId: string): void {

@@ -2,6 +2,7 @@
 import { messageOf } from '../lib/errors.ts';
 import type { PlannedStep, Step } from './step.ts';
 import type { StepContext } from './step-context.ts';
+import { fenceNode } from './steps/fence-node.ts';
 import { formCluster } from './steps/form-cluster.ts';
 import { formReplication } from './steps/form-replication.ts';
 import { joinReplica } from './steps/join-replica.ts';
@@ -53,6 +54,8 @@ function dispatch(context: StepContext, step: Step): Promise<void> {
       return formReplication(context);
     case 'take-over':
       return takeOver(context, step);
+    case 'fence-node':
+      return fenceNode(context, step);
     case 'planned-failover':
       return plannedFailover(context, step);
     case 'join-replica':

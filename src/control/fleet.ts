@@ -6,7 +6,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { AdminClient } from '../engine/admin-client.ts';
+import { AdminClient, NodeReplyError } from '../engine/admin-client.ts';
 import type { Host, HostedNode, NodeEnd, NodeRequest } from '../engine/host.ts';
 import { NodeError } from '../engine/node-error.ts';
 import type { NodeStatus } from '../model/admin-api.ts';
@@ -26,6 +26,8 @@ export interface FleetHandlers {
   onExit(nodeId: string): void;
   /** It runs but has not answered for HUNG_AFTER_MS; and once it answers again. */
   onHung(nodeId: string, hung: boolean): void;
+  /** It says that it has another role than the last time. */
+  onRoleChange(nodeId: string): void;
 }
 
 export interface StartOptions {
@@ -41,6 +43,8 @@ interface Entry {
   peers: readonly ClusterPeer[] | null;
   hasData: boolean;
   silentSinceMs: number | null;
+  /** Questions without an answer, in a row. */
+  silences: number;
   hung: boolean;
   starting: boolean;
   stopping: boolean;
@@ -247,17 +251,33 @@ export class Fleet {
         options.cluster ? this.call(nodeId, ['CLUSTER', 'NODES'], timeoutMs) : null,
       ]);
       if (entry.running !== running) return null;
+      const roleBefore = entry.observation?.role;
       entry.observation = observationOf(parseInfo(String(info)));
       if (peers !== null) entry.peers = parseClusterNodes(String(peers));
       const seen = entry.observation;
       // After a restart of the daemon a link that is down tells nothing; an offset above the initial one does.
       if (seen.role === 'replica' && (seen.linkUp || seen.offset > 1)) entry.hasData = true;
       this.#answers(nodeId, entry);
-      return entry.observation;
-    } catch {
-      if (entry.running === running) this.#silent(nodeId, entry);
+      if (roleBefore !== undefined && roleBefore !== seen.role) this.#handlers.onRoleChange(nodeId);
+      return seen;
+    } catch (error) {
+      if (entry.running !== running) return null;
+      // BUSY (a long script) or LOADING: it lives, and what it said last is still the best there is.
+      if (error instanceof NodeReplyError) {
+        this.#answers(nodeId, entry);
+        return entry.observation;
+      }
+      this.#silent(nodeId, entry);
       return null;
     }
+  }
+
+  /** How long a node that runs has not answered; 0 for one that does. */
+  silentForMs(nodeId: string): number {
+    const entry = this.#entries.get(nodeId);
+    if (entry === undefined || entry.silentSinceMs === null) return 0;
+    // One late answer is no silence: this process itself may have been held up.
+    return entry.silences < 3 ? 0 : Date.now() - entry.silentSinceMs;
   }
 
   /** The daemon leaves, the nodes stay. */
@@ -280,6 +300,7 @@ export class Fleet {
         peers: null,
         hasData: false,
         silentSinceMs: null,
+        silences: 0,
         hung: false,
         starting: false,
         stopping: false,
@@ -300,6 +321,7 @@ export class Fleet {
     entry.peers = null;
     entry.hasData = false;
     entry.silentSinceMs = null;
+    entry.silences = 0;
     entry.hung = false;
     entry.goneSinceMs = null;
     entry.startedAtMs = Date.now();
@@ -356,6 +378,7 @@ export class Fleet {
 
   #answers(nodeId: string, entry: Entry): void {
     entry.silentSinceMs = null;
+    entry.silences = 0;
     if (entry.hung) {
       entry.hung = false;
       this.#handlers.onHung(nodeId, false);
@@ -365,6 +388,7 @@ export class Fleet {
   #silent(nodeId: string, entry: Entry): void {
     entry.observation = null;
     entry.silentSinceMs ??= Date.now();
+    entry.silences++;
     if (!entry.hung && Date.now() - entry.silentSinceMs >= HUNG_AFTER_MS) {
       entry.hung = true;
       this.#handlers.onHung(nodeId, true);

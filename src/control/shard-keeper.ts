@@ -122,7 +122,9 @@ export class ShardKeeper {
   async #observe(cache: CacheRecord, node: NodeRecord, urgent: boolean): Promise<void> {
     const { fleet } = this.#deps;
     if (!fleet.isAlive(node.id)) return;
-    const options = urgent ? { timeoutMs: URGENT_TIMEOUT_MS } : {};
+    // Nor does one that was silent already hold up a look at the others.
+    const hasty = urgent || fleet.silentForMs(node.id) > 0;
+    const options = hasty ? { timeoutMs: URGENT_TIMEOUT_MS } : {};
     const cluster = cache.spec.sharding && (!urgent || fleet.peers(node.id) === null);
     const seen = await fleet.observe(node.id, { ...options, cluster });
     // Somebody made it primary since its cluster view was asked last: that view is old.
@@ -146,6 +148,7 @@ export class ShardKeeper {
       process: alive ? 'alive' : 'gone',
       busy: fleet.isBusy(node.id),
       hasData: fleet.hasData(node.id),
+      silentMs: fleet.silentForMs(node.id),
       observed: alive ? this.#observed(cache, node, shardNodes, knownIds) : null,
     };
   }

@@ -10,6 +10,8 @@ import type { ShardNodeView, ShardView } from './shard-view.ts';
 
 /** As long as the cache's default deadline for held requests: after that, an empty shard is better than none. */
 export const SILENT_REPLICA_PATIENCE_MS = 5_000;
+/** Twice the cluster node timeout. */
+export const FENCE_AFTER_MS = 10_000;
 
 export function planShard(view: ShardView): PlannedStep[] {
   const primary = findPrimary(view);
@@ -50,14 +52,29 @@ function planWithoutPrimary(view: ShardView): PlannedStep[] {
   const meant = view.nodes.find((node) => node.intent === 'primary');
   if (meant === undefined) return [];
   if (meant.process === 'alive') {
-    // A node that hangs may still hold the newest data and may come back: that is the engine's quorum to decide.
-    if (meant.observed === null || meant.busy) return [];
+    if (meant.busy) return [];
+    if (meant.observed === null) return planSilentPrimary(view, meant);
     // It answers and is no primary: the engine demoted it in favour of one that is gone by now.
     const followed = view.nodes.find((node) => node.id === meant.observed?.primaryId);
     if (meant.observed.role !== 'replica' || followed?.process !== 'gone') return [];
     return takeOver(view, followed);
   }
   return takeOver(view, meant);
+}
+
+/**
+ * A primary that hangs may come back with the newest data, and with three shards or more the engine's quorum replaces it
+ * after the cluster node timeout. Where that has not happened in twice the time (it cannot, with fewer shards or none),
+ * its death is made certain, if a replica can take its place.
+ */
+function planSilentPrimary(view: ShardView, silent: ShardNodeView): PlannedStep[] {
+  if (silent.silentMs < FENCE_AFTER_MS || rankCandidates(view).length === 0) return [];
+  return [
+    {
+      step: { kind: 'fence-node', nodeId: silent.id },
+      reason: `primary ${silent.id} of shard ${view.shard} has not answered for ${silent.silentMs} ms and a replica can take its place`,
+    },
+  ];
 }
 
 function takeOver(view: ShardView, dead: ShardNodeView): PlannedStep[] {

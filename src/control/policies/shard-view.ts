@@ -12,6 +12,8 @@ export interface ShardNodeView {
   readonly busy: boolean;
   /** Null: it does not answer. */
   readonly observed: ObservedShardNode | null;
+  /** How long it has not answered, asked again and again; 0 for one that answers. */
+  readonly silentMs: number;
   /** A replica that had the whole of its primary's data at least once since its process started. */
   readonly hasData: boolean;
 }
