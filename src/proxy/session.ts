@@ -47,6 +47,10 @@ export const STALL_NODE = 16;
 export const STALL_START = 32;
 
 const PENDING_MAXIMUM = 1024;
+/** A slot that no command has: what stands in the list only for its place decides nothing about the order of commands. */
+const NO_COMMAND = -2;
+/** Invalidations that may wait behind replies, requests included. */
+const PUSHES_MAXIMUM = 100_000;
 const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
 /** Replies waiting for the client above which its next requests are not read. */
 const OUTPUT_PAUSE_BYTES = 1024 * 1024;
@@ -93,6 +97,9 @@ export class Session implements RequestSink, Flushable {
   #resumeScheduled = false;
   #input: InputBuffer | null = null;
   #closeAfterReplies = false;
+  /** Pushes that wait for the end of a reply that is being streamed. */
+  #heldPushes: Buffer[] | null = null;
+  #heldBytes = 0;
   /** Since when a subscriber has been above the soft limit, ms; 0 when it is not. */
   #softLimitSinceMs = 0;
 
@@ -168,7 +175,7 @@ export class Session implements RequestSink, Flushable {
   push(bytes: Buffer): void {
     if (this.closed) return;
     const limits = this.service.cache.limits;
-    const waiting = this.outputBytes + bytes.length;
+    const waiting = this.outputBytes + this.#heldBytes + bytes.length;
     if (waiting > limits.pubsubOutputHardBytes) return this.#cutSlowReader();
     if (waiting > limits.pubsubOutputSoftBytes) {
       const now = Date.now();
@@ -177,7 +184,20 @@ export class Session implements RequestSink, Flushable {
     } else {
       this.#softLimitSinceMs = 0;
     }
-    this.#write(bytes, 0, bytes.length);
+    // Not into the middle of a reply that is on its way in pieces.
+    if (this.#head !== null && this.#head.streaming) this.#holdPush(bytes);
+    else this.#write(bytes, 0, bytes.length);
+  }
+
+  /** As `push`, but after the replies of all requests under way: an invalidation must not overtake the read it is about. */
+  pushAfterReplies(bytes: Buffer): void {
+    if (this.#head === null) return this.push(bytes);
+    const place = this.reserve(null);
+    place.muted = false;
+    place.part = -1;
+    place.slot = NO_COMMAND;
+    this.complete(place, bytes);
+    if (this.#pending > PUSHES_MAXIMUM) this.#cutSlowReader();
   }
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
@@ -205,6 +225,7 @@ export class Session implements RequestSink, Flushable {
   onLastPiece(request: Request, buf: Buffer, start: number, end: number): void {
     if (request.part >= 0) this.#router.meter.answered(request.part, this.#turn.nowUs - request.startedUs);
     this.#write(buf, start, end);
+    if (this.#heldPushes !== null) this.#writeHeldPushes();
     this.#advance();
   }
 
@@ -502,6 +523,18 @@ export class Session implements RequestSink, Flushable {
     this.#router.meter.bytesOut += end - start;
     this.#out.append(buf, start, end);
     if (!this.flushScheduled) this.#turn.flushSession(this);
+  }
+
+  #holdPush(bytes: Buffer): void {
+    (this.#heldPushes ??= []).push(bytes);
+    this.#heldBytes += bytes.length;
+  }
+
+  #writeHeldPushes(): void {
+    const held = this.#heldPushes ?? [];
+    this.#heldPushes = null;
+    this.#heldBytes = 0;
+    for (const bytes of held) this.#write(bytes, 0, bytes.length);
   }
 
   #unstall(reason: number): void {

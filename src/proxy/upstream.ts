@@ -124,6 +124,13 @@ export class Upstream implements Flushable {
     if (!this.flushScheduled) this.#turn.flushUpstream(this);
   }
 
+  /** Sends bytes whose replies come to `onPush`: for connections that are never given a request (subscriptions). */
+  sendUnpaired(bytes: Buffer): void {
+    if (this.closed) return;
+    this.#out.appendBuffer(bytes);
+    this.#turn.flushUpstream(this);
+  }
+
   flush(): void {
     if (this.closed || !this.ready) return;
     this.#unsent = 0;
