@@ -109,7 +109,9 @@ export class ApiClient {
         ...(options.signal ? { signal: options.signal } : {}),
         ...(timeoutMs > 0 ? { timeout: timeoutMs } : {}),
       });
-      outgoing.on('error', (error: NodeJS.ErrnoException) => reject(this.#connectionError(error)));
+      outgoing.on('error', (error: NodeJS.ErrnoException) =>
+        reject(this.#connectionError(error, method)),
+      );
       outgoing.on('timeout', () =>
         outgoing.destroy(
           new CliError('FAILED', `The daemon did not answer within ${timeoutMs / 1000} s.`, {
@@ -129,7 +131,7 @@ export class ApiClient {
     });
   }
 
-  #connectionError(error: NodeJS.ErrnoException): Error {
+  #connectionError(error: NodeJS.ErrnoException, method: Method): Error {
     if (error instanceof CliError || error.name === 'AbortError') return error;
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR')
       return new CliError('NOT_RUNNING', `No Springtide daemon runs on ${this.dataDir}.`, {
@@ -145,6 +147,7 @@ export class ApiClient {
           cause: error,
         },
       );
+    if (method !== 'GET') return this.#lost(error);
     return new CliError('FAILED', `The daemon's answer was cut short (${messageOf(error)}).`, {
       cause: error,
     });

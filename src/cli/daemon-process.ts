@@ -132,9 +132,7 @@ export function startFailure(logText: string, exit: string, logFile: string): Cl
       };
       // pino: 50 is error, 60 fatal.
       if (typeof entry.level === 'number' && entry.level >= 50) {
-        said = [entry.msg, entry.err?.message]
-          .filter((part) => part !== undefined && part !== '')
-          .join(': ');
+        said = entry.err?.message ?? entry.msg ?? null;
         failure = cliErrorCodeOf(entry.err?.code ?? '');
       }
     } catch {

@@ -254,7 +254,7 @@ export class FakeApiServer implements AsyncDisposable {
     const line = (progress: Progress) => response.write(`${JSON.stringify(progress)}\n`);
     response.setHeader('content-type', 'application/x-ndjson');
     line({ type: 'progress', step, fraction: 0.25, detail: '1 of 4' });
-    if (this.cut) return void response.destroy();
+    if (this.cut) return void setImmediate(() => response.destroy());
     line({ type: 'progress', step, fraction: 0.5 });
     if (this.failure) line({ type: 'failed', error: this.failure });
     else {

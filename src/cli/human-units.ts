@@ -15,6 +15,9 @@ const SIZE_FACTORS: Readonly<Record<string, number>> = {
   t: 1000 ** 4,
   tb: 1024 ** 4,
   tib: 1024 ** 4,
+  p: 1000 ** 5,
+  pb: 1024 ** 5,
+  pib: 1024 ** 5,
 };
 
 /** `512mb`, `2gb`, `1.5GiB`, `1048576`: bytes. The units are those of valkey.conf (`k` is 1000, `kb` is 1024). */

@@ -194,7 +194,7 @@ function retryWithPort(options: UpOptions, terminal: Terminal): string {
   const start = throughNpm
     ? 'npm start --'
     : `${terminal.program} up${options.detach ? ' --detach' : ''}${dataDirSuffix(options)}`;
-  return `${start} --port 6390 (or --port auto)`;
+  return `Choose another one: ${start} --port 6390 (or --port auto)`;
 }
 
 function interrupted(): CliError {
