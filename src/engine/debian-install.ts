@@ -208,11 +208,11 @@ async function fetchPackages(
   progress: Progress,
 ): Promise<void> {
   const name = `Valkey ${line.line}`;
-  // Of an attempt some while ago there may be packages that the archive has replaced since.
-  await runApt(apt, ['autoclean'], line, options, () => {});
   await runApt(apt, ['update'], line, options, (part) =>
     progress(part * 0.35, `Reading the package index of Debian ${line.suite}`),
   );
+  // Of an attempt some while ago there may be packages that the archive has replaced since.
+  await runApt(apt, ['autoclean'], line, options, () => {});
   await runApt(apt, ['--download-only', 'install', ...line.packages], line, options, (part) =>
     progress(0.35 + part * 0.5, `Downloading ${name}`),
   );
