@@ -11,6 +11,8 @@ export interface ClientState {
   database: number;
   noTouch: boolean;
   noEvict: boolean;
+  /** CLIENT CAPA REDIRECT was sent. */
+  redirect: boolean;
   /** READONLY was sent. */
   readonly: boolean;
   /** CLIENT REPLY OFF. */
@@ -38,6 +40,7 @@ export function newClientState(): ClientState {
     database: 0,
     noTouch: false,
     noEvict: false,
+    redirect: false,
     readonly: false,
     replyOff: false,
     skipNext: false,

@@ -1,6 +1,13 @@
 /** Every handler of the proxy, by command name. */
 import type { HandlerTable } from '../session-commands.ts';
 import { transactionHandlers } from '../transaction.ts';
+import { clientHandlers } from './client.ts';
+import { clusterHandlers } from './cluster.ts';
 import { connectionHandlers } from './connection.ts';
 
-export const allHandlers: HandlerTable = { ...connectionHandlers, ...transactionHandlers };
+export const allHandlers: HandlerTable = {
+  ...connectionHandlers,
+  ...transactionHandlers,
+  ...clusterHandlers,
+  ...clientHandlers,
+};
