@@ -8,7 +8,7 @@ import { hashSlot, SLOT_COUNT } from '../protocol/hash-slot.ts';
 import { REPLY_INCOMPLETE, ReplyScanner } from '../protocol/reply-scanner.ts';
 import { decodeReply, encodeReply, itemsOf, RespError, type RespValue } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
-import { CLUSTER_DOWN, errorReply, OK_REPLY } from './proxy-error.ts';
+import { CLUSTER_DOWN, errorReply, OK_REPLY, wrongArity } from './proxy-error.ts';
 import type { Request } from './request.ts';
 import type { RequestSink } from './request-sink.ts';
 import type { Session } from './session.ts';
@@ -39,9 +39,13 @@ export function splitByShard(
     if (group === undefined) bySlot.set(slot, [position]);
     else group.push(position);
   }
-  // One slot, or a shape that the engine must refuse itself (MSET with an odd number of arguments).
+  // MSET with an odd number of arguments: the engine refuses it in these words, but in a cluster only after CROSSSLOT.
   const whole = keys.length === 0 || (keys.length * step) % (args.argc - keys[0]!) !== 0;
-  if (bySlot.size <= 1 || whole) {
+  if (bySlot.size > 1 && whole) {
+    session.reply(wrongArity(command.name));
+    return;
+  }
+  if (bySlot.size <= 1) {
     session.forward(planned, buf, start, end, bySlot.keys().next().value ?? -1);
     return;
   }

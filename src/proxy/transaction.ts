@@ -39,18 +39,17 @@ const WATCH_TRIES = 20;
 const WATCH_PAUSE_MS = 25;
 
 /** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
-const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info']);
+const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info', 'unwatch']);
 const EXECUTE = encodeRequest(['EXEC']);
 const MULTI = encodeRequest(['MULTI']);
 const EXEC_ABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
-const NOT_ALLOWED = errorReply('ERR Command not allowed inside a transaction');
 
 export const transactionHandlers: HandlerTable = {
   multi: {
     unqueued: true,
     run: (session) => {
       const client = session.client;
-      if (client.transaction?.open) return errorReply('ERR MULTI calls can not be nested');
+      if (client.transaction?.open) return notAllowed(session, 'multi');
       client.transaction = { ...(client.transaction ?? newTransaction()), open: true };
       return OK_REPLY;
     },
@@ -103,9 +102,9 @@ function queueRefusal(session: Session, planned: PlannedCommand, buf: Buffer, ar
   const { command, kind } = planned;
   const transaction = session.client.transaction!;
   const { cache } = session.service;
-  if (command.flags & FLAG_NO_MULTI) return NOT_ALLOWED;
-  if (kind === PLAN_PROXY && !BATCHED_COMMANDS.has(command.name)) return NOT_ALLOWED;
-  if (kind === PLAN_FANOUT || (kind === PLAN_PROXY && cache.sharding && command.name === 'info')) return NOT_ALLOWED;
+  const merged = kind === PLAN_FANOUT || (cache.sharding && command.name === 'info');
+  const answered = kind === PLAN_PROXY && !BATCHED_COMMANDS.has(command.name);
+  if (command.flags & FLAG_NO_MULTI || answered || merged) return notAllowed(session, command.name);
   if (command.name === 'select') {
     const database = Number(buf.toString('latin1', args.argStart[1], args.argEnd[1]));
     if (!Number.isInteger(database) || database < 0 || database >= cache.databases) return null; // the engine will say so
@@ -118,6 +117,12 @@ function queueRefusal(session: Session, planned: PlannedCommand, buf: Buffer, ar
     else if (transaction.slot !== slot) return CROSS_SLOT;
   }
   return null;
+}
+
+/** server.c, processCommand: it also makes EXEC fail. */
+function notAllowed(session: Session, command: string): Buffer {
+  session.client.transaction!.failed = true;
+  return errorReply(`ERR Command '${command}' not allowed inside a transaction`);
 }
 
 function execute(session: Session): Buffer | null | Promise<Buffer | null> {
@@ -169,7 +174,7 @@ async function executePrivately(
 
 async function watch(session: Session, call: Call): Promise<Buffer> {
   const { client, service } = session;
-  if (client.transaction?.open) return errorReply('ERR WATCH inside MULTI is not allowed');
+  if (client.transaction?.open) return notAllowed(session, 'watch');
   const transaction = (client.transaction ??= newTransaction());
   const keys = call.args.slice(1);
   const slots = new Set(keys.map((key) => hashSlot(key, 0, key.length)));
