@@ -80,6 +80,8 @@ export class NodeFarm {
       clusterEnabled: options.clusterEnabled,
       clusterNodeTimeoutMs: NODE_TIMEOUT_MS,
       aclFile,
+      // The same for all, so that what depends on hashing (SMEMBERS, SCAN) has one order everywhere.
+      hashSeed: 'springtide-tests',
       primaryUser: 'springtide-system',
       primaryPassword: SYSTEM_SECRET,
       extra: options.extra ?? {},

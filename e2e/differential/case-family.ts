@@ -1,0 +1,63 @@
+/** Cases of the differential test, and how two replies are compared. */
+import { splitInline } from '../../src/protocol/inline-request.ts';
+import { decodeReply, encodeReply, itemsOf } from '../../src/protocol/resp-value.ts';
+
+export interface CaseFamily {
+  readonly name: string;
+  /** One command on a line; see data-cases.ts for the marks a line may begin with. */
+  readonly lines: string;
+  /** Only for caches of this kind; both when absent. */
+  readonly only?: 'sharded' | 'unsharded';
+}
+
+export type Comparison = 'exact' | 'any order' | 'type only';
+
+export interface Case {
+  readonly line: string;
+  readonly words: readonly Buffer[];
+  readonly comparison: Comparison;
+}
+
+const MARKS: Readonly<Record<string, Comparison>> = { '~ ': 'any order', '? ': 'type only' };
+
+export function casesOf(family: CaseFamily): Case[] {
+  return family.lines
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith('//'))
+    .map((line) => {
+      const comparison = MARKS[line.slice(0, 2)] ?? 'exact';
+      const words = splitInline(Buffer.from(comparison === 'exact' ? line : line.slice(2)));
+      if (words === null) throw new Error(`quotes do not close in: ${line}`);
+      return { line, words, comparison };
+    });
+}
+
+/** Null when the replies are equal as far as the case asks for; else both, readable. */
+export function differenceOf(
+  each: Case,
+  expected: Buffer | null,
+  actual: Buffer | null,
+): string | null {
+  if (expected !== null && actual !== null && same(each.comparison, expected, actual)) return null;
+  return `${each.line}\n    server: ${show(expected)}\n    proxy:  ${show(actual)}`;
+}
+
+function same(comparison: Comparison, expected: Buffer, actual: Buffer): boolean {
+  if (comparison === 'exact') return expected.equals(actual);
+  if (comparison === 'type only') return expected[0] === actual[0];
+  return sorted(expected).join() === sorted(actual).join();
+}
+
+/** The type, and the elements in an order of their own, also those of one level deeper (SSCAN). */
+function sorted(reply: Buffer): string[] {
+  const items = itemsOf(decodeReply(reply)).map((item) =>
+    Array.isArray(item)
+      ? sorted(encodeReply(item, 3)).join()
+      : encodeReply(item, 3).toString('hex'),
+  );
+  return [String.fromCharCode(reply[0]!), ...items.sort()];
+}
+
+function show(reply: Buffer | null): string {
+  return reply === null ? 'closed' : JSON.stringify(reply.toString('latin1').slice(0, 400));
+}
