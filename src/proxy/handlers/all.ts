@@ -4,10 +4,14 @@ import { transactionHandlers } from '../transaction.ts';
 import { clientHandlers } from './client.ts';
 import { clusterHandlers } from './cluster.ts';
 import { connectionHandlers } from './connection.ts';
+import { infoHandlers } from './info.ts';
+import { pubsubHandlers } from './pubsub.ts';
 
 export const allHandlers: HandlerTable = {
   ...connectionHandlers,
   ...transactionHandlers,
   ...clusterHandlers,
   ...clientHandlers,
+  ...infoHandlers,
+  ...pubsubHandlers,
 };

@@ -1,0 +1,128 @@
+/** SUBSCRIBE and its kin (pubsub.c); the subscriptions themselves are the hub's. */
+import { hashSlot } from '../../protocol/hash-slot.ts';
+import { RespError, encodeReply, RespPush, textOf } from '../../protocol/resp-value.ts';
+import { CROSS_SLOT, errorReply } from '../proxy-error.ts';
+import { NO_SLOT } from '../request.ts';
+import { STALL_BUSY, type Session } from '../session.ts';
+import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
+import { Subscriptions } from '../subscriptions.ts';
+import { TOPIC_WORDS, type TopicKind } from '../topic.ts';
+
+export const pubsubHandlers: HandlerTable = {
+  subscribe: subscribing('channel'),
+  psubscribe: subscribing('pattern'),
+  ssubscribe: subscribing('shard'),
+  unsubscribe: unsubscribing('channel'),
+  punsubscribe: unsubscribing('pattern'),
+  sunsubscribe: unsubscribing('shard'),
+};
+
+interface Name {
+  readonly name: string;
+  readonly slot: number;
+}
+
+function subscribing(kind: TopicKind): HandlerEntry {
+  return { drained: true, run: (session, call) => subscribe(session, call, kind) };
+}
+
+function unsubscribing(kind: TopicKind): HandlerEntry {
+  return { drained: true, run: (session, call) => unsubscribe(session, call, kind) };
+}
+
+function subscribe(session: Session, call: Call, kind: TopicKind): Buffer | null {
+  const names = namesOf(session, call, kind);
+  if (Buffer.isBuffer(names)) return names;
+  const answer = answerLater(session, call);
+  session.service.hub.subscribe(session, kind, names, (outcome) => {
+    if (Buffer.isBuffer(outcome)) return answer(outcome);
+    answer(names.map(({ name }, i) => confirmation(session, kind, 'subscribe', name, outcome[i]!)));
+  });
+  return null;
+}
+
+/**
+ * Keeps the command's place until the answer is called, with an error or with confirmations. These count as pushes:
+ * CLIENT REPLY does not silence them.
+ */
+function answerLater(session: Session, call: Call): (reply: Buffer | readonly Buffer[]) => void {
+  const place = session.reserve(call.planned);
+  session.stall(STALL_BUSY);
+  return (reply) => {
+    if (session.closed) return;
+    if (!Buffer.isBuffer(reply)) place.muted = false;
+    session.complete(place, Buffer.isBuffer(reply) ? reply : Buffer.concat(reply));
+    session.service.commands.updateSpecial(session);
+    session.release();
+  };
+}
+
+/** The names that a command gives, or why they cannot be: too long, or in several slots of a sharded cache. */
+function namesOf(session: Session, call: Call, kind: TopicKind): Name[] | Buffer {
+  const { cache } = session.service;
+  const names: Name[] = [];
+  let slot = NO_SLOT;
+  for (const arg of call.args.slice(1)) {
+    if (arg.length > cache.limits.keyMaximumBytes) {
+      return errorReply(
+        `ERR a key or channel name exceeds the limit of ${cache.limits.keyMaximumBytes} bytes of this cache`,
+      );
+    }
+    if (kind === 'shard') {
+      const own = hashSlot(arg, 0, arg.length);
+      if (cache.sharding && slot !== NO_SLOT && own !== slot) return CROSS_SLOT;
+      slot = own;
+    }
+    names.push({ name: arg.toString('latin1'), slot });
+  }
+  return names;
+}
+
+function unsubscribe(session: Session, call: Call, kind: TopicKind): Buffer | null {
+  const named = namesOf(session, call, kind);
+  if (Buffer.isBuffer(named)) return named;
+  const answer = answerLater(session, call);
+  const held = session.client.subscriptions?.of(kind);
+  if (held === undefined || held.size === 0) {
+    void refusalOf(session, call).then((refusal) => answer(refusal ?? leave(session, kind, named)));
+    return null;
+  }
+  const names = named.length > 0 ? named : [...held.values()];
+  const topics = names.map(({ name }) => held.get(name)).filter((topic) => topic !== undefined);
+  session.service.hub.fence(topics, () => answer(leave(session, kind, names)));
+  return null;
+}
+
+/** Unsubscribes by one name after the other; without a name there is one confirmation of nothing. */
+function leave(session: Session, kind: TopicKind, names: readonly { name: string }[]): Buffer[] {
+  if (names.length === 0)
+    return [confirmation(session, kind, 'unsubscribe', null, countOf(session, kind))];
+  return names.map(({ name }) => {
+    session.service.hub.unsubscribe(session, kind, name);
+    return confirmation(session, kind, 'unsubscribe', name, countOf(session, kind));
+  });
+}
+
+/** May the user run this at all? Only the engine knows; who has subscriptions has been allowed before. */
+async function refusalOf(session: Session, call: Call): Promise<Buffer | null> {
+  const { router } = session.service;
+  const reply = await router.ask(['ACL', 'DRYRUN', session.client.user, ...call.args]);
+  if (reply instanceof RespError) return null;
+  const words = textOf(reply) ?? 'OK';
+  return words === 'OK' ? null : errorReply(`NOPERM ${words}`);
+}
+
+function countOf(session: Session, kind: TopicKind): number {
+  return (session.client.subscriptions ?? new Subscriptions()).countFor(kind);
+}
+
+function confirmation(
+  session: Session,
+  kind: TopicKind,
+  verb: 'subscribe' | 'unsubscribe',
+  name: string | null,
+  count: number,
+): Buffer {
+  const bytes = name === null ? null : Buffer.from(name, 'latin1');
+  return encodeReply(new RespPush([TOPIC_WORDS[kind][verb], bytes, count]), session.client.resp);
+}
