@@ -17,11 +17,11 @@ export const connectionHandlers: HandlerTable = {
   quit: { run: quit, unqueued: true },
   readonly: (session) => {
     session.client.readonly = true;
-    return session.service.cache.sharding ? OK_REPLY : CLUSTER_OFF;
+    return OK_REPLY;
   },
   readwrite: (session) => {
     session.client.readonly = false;
-    return session.service.cache.sharding ? OK_REPLY : CLUSTER_OFF;
+    return OK_REPLY;
   },
   asking: (session) => (session.service.cache.sharding ? OK_REPLY : CLUSTER_OFF),
 };
