@@ -26,7 +26,7 @@ export const clusterHandlers: HandlerTable = {
   'cluster|slots': (session) => reply(session, slots(session)),
   'cluster|shards': (session) => reply(session, shards(session)),
   'cluster|nodes': (session) => reply(session, text(`${nodeLines(session).join('\n')}\n`)),
-  'cluster|info': (session) => reply(session, text(info(session))),
+  'cluster|info': (session) => reply(session, text(clusterInfo(session))),
   'cluster|myid': (session) => reply(session, self(session).id),
   'cluster|myshardid': (session) => reply(session, shardId(session.service.cache)),
   'cluster|replicas': replicas,
@@ -125,13 +125,17 @@ function nodeLines(session: Session): string[] {
 /** Configuration epoch of the virtual node: it never changes hands. */
 const EPOCH = 1;
 
-/** cluster_legacy.c, genClusterInfoString; what is about the bus is 0. */
-function info(session: Session): string {
+function clusterInfo(session: Session): string {
+  return [...clusterInfoFields(session)].map(([name, value]) => `${name}:${value}\r\n`).join('');
+}
+
+/** cluster_legacy.c, genClusterInfoString; what is about the bus is 0. Also a section of INFO since 9.1. */
+export function clusterInfoFields(session: Session): Map<string, string> {
   const { router, cache } = session.service;
   let owned = 0;
   for (const owner of router.owners) if (owner >= 0) owned++;
   const recent = Number(cache.engineVersion) >= 9;
-  const lines: [string, string | number][] = [
+  const fields: [string, string | number][] = [
     ['cluster_state', owned > 0 ? 'ok' : 'fail'],
     ['cluster_slots_assigned', SLOT_COUNT],
     ['cluster_slots_ok', owned],
@@ -147,7 +151,7 @@ function info(session: Session): string {
     ...(recent ? BUS_BYTES.map((name): [string, number] => [name, 0]) : []),
     ['total_cluster_links_buffer_limit_exceeded', 0],
   ];
-  return lines.map(([name, value]) => `${name}:${value}\r\n`).join('');
+  return new Map(fields.map(([name, value]) => [name, String(value)]));
 }
 
 /** Fields since 9.0. */
