@@ -146,7 +146,7 @@ export class SessionCommands {
     if (command.subcommands !== null) {
       return args.argc < 2 ? wrongArity(command.name) : unknownSubcommand(command, buf, args);
     }
-    if (!command.fits(args.argc)) return wrongArity(command.name);
+    if (!command.fits(args.argc)) return command.name === 'exec' ? abortExec(session) : wrongArity(command.name);
     if (!session.authenticated && (command.flags & FLAG_NO_AUTH) === 0) return NO_AUTH;
     if (planned.kind === PLAN_REFUSED) return noPermission(session.client.user, command.name);
     const { subscriptions, resp } = session.client;
@@ -246,6 +246,12 @@ function slotOf(command: Command, buf: Buffer, args: RequestArguments, keyMaximu
   const start = args.argStart[key]!;
   const end = args.argEnd[key]!;
   return end - start > keyMaximumBytes ? KEY_TOO_LONG : hashSlot(buf, start, end);
+}
+
+/** An EXEC that cannot even begin ends its transaction (multi.c, execCommandAbort). */
+function abortExec(session: Session): Buffer {
+  endTransaction(session);
+  return errorReply("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
 }
 
 /** server.c, commandCheckExistence: the name and the first arguments, 128 bytes of each at most. */
