@@ -1,6 +1,6 @@
 /** `springtide doctor`: looks at the machine and says what to change. Reads only; changes nothing. */
-import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import type { Command } from 'commander';
 import { localEngines } from '../daemon/local-engines.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -9,6 +9,7 @@ import { DEFAULT_ENGINE_LINE } from '../model/cache-spec.ts';
 import { plural, splitEndpoint } from './cache-words.ts';
 import { EXIT_CODES } from './cli-error.ts';
 import { clientOf, withDataDir, withJson, type DataDirOption } from './command-options.ts';
+import { freeBytes, nearestExisting } from './disk-space.ts';
 import {
   checkDataDir,
   checkDescriptors,
@@ -84,12 +85,11 @@ async function examine(options: DoctorOptions, terminal: Terminal): Promise<Find
   const client = clientOf(options, terminal);
   const status = await client.statusOrNull().catch(() => null);
   const existing = nearestExisting(client.dataDir);
-  const disk = statfsSync(existing);
   return [
     checkNodeVersion(process.versions.node),
     ...(await checkEngines(terminal)),
     checkDataDir(directoryFacts(client.dataDir, existing)),
-    checkDisk(disk.bavail * disk.bsize, client.dataDir),
+    checkDisk(freeBytes(client.dataDir), client.dataDir),
     checkMemory(availableMemoryBytes(), cgroupMemoryBytes()),
     checkDescriptors(readOrNull('/proc/self/limits')),
     checkOvercommit(readOrNull('/proc/sys/vm/overcommit_memory')),
@@ -171,12 +171,6 @@ function directoryFacts(path: string, existing: string): DirectoryFacts {
     mode: stat.mode & 0o777,
     mine: stat.uid === process.getuid?.(),
   };
-}
-
-function nearestExisting(path: string): string {
-  let directory = path;
-  while (!existsSync(directory)) directory = dirname(directory);
-  return directory;
 }
 
 function availableMemoryBytes(): number {

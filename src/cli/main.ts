@@ -46,7 +46,6 @@ function buildProgram(terminal: Terminal): Command {
     .version(version)
     .exitOverride()
     .showHelpAfterError(`(${terminal.program} --help shows how)`)
-    .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error:/, terminal.paint('red', 'Error:'))),
     });

@@ -23,6 +23,7 @@ import {
 import { connectGuide } from './connect-guide.ts';
 import { startDaemon, type StartedDaemon } from './daemon-process.ts';
 import { developmentCaFile } from './development-ca.ts';
+import { requireDiskSpace } from './disk-space.ts';
 import { ensureEngine } from './engine-step.ts';
 import {
   createFirstCache,
@@ -36,6 +37,7 @@ import { Interruption } from './interruption.ts';
 import { cacheTable } from './list.ts';
 import { requireFreePorts } from './ports.ts';
 import { runStep } from './progress-view.ts';
+import { shellWord } from './shell-word.ts';
 import { shutDown } from './shutdown.ts';
 import { formatFields, type Field } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -85,6 +87,7 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
   let daemon: StartedDaemon | null = null;
   try {
     const spec = firstCacheSpec(options.port ?? FIRST_CACHE_PORT);
+    requireDiskSpace(client.dataDir);
     const retry = retryWithPort(options, terminal);
     if (options.cache && !hasState(client.dataDir))
       await requireFreePorts(spec, FIRST_CACHE_HOST, retry);
@@ -108,13 +111,13 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
     }
   } catch (error) {
     const stopped = interruption.signal.aborted;
-    // A first start that failed leaves nothing running; caches that were there before are never stopped by an error.
-    const mayStop =
-      daemon !== null && daemon.ours && (stopped || daemon.status.caches.length === 0);
+    const reason = stopped ? new CliError('INTERRUPTED', 'Stopped before it was ready.') : error;
     daemon?.release();
-    if (daemon === null || !mayStop) throw stopped ? interrupted() : error;
-    await shutDown(client, daemon.status.pid, terminal, interruption.second, plain);
-    throw stopped ? interrupted() : error;
+    // A first start that failed leaves nothing running; caches that were there before are never stopped by an error.
+    if (daemon?.ours && (stopped || daemon.status.caches.length === 0))
+      await stopAfterFailure(client, daemon.status.pid, terminal, interruption.second, plain);
+    if (!stopped) requireDiskSpace(client.dataDir);
+    throw reason;
   }
 
   const end = await Promise.race([daemon.ended, interruption.happened]);
@@ -128,6 +131,22 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
     );
   await shutDown(client, daemon.status.pid, terminal, interruption.second, plain);
   return EXIT_CODES.OK;
+}
+
+/** What went wrong first is what the user must read: that the stop failed too is told beside it. */
+async function stopAfterFailure(
+  client: ApiClient,
+  daemonPid: number,
+  terminal: Terminal,
+  signal: AbortSignal,
+  plain: boolean,
+): Promise<void> {
+  try {
+    await shutDown(client, daemonPid, terminal, signal, plain);
+  } catch {
+    const down = `${terminal.program} down --data-dir ${shellWord(client.dataDir)}`;
+    terminal.err(`What was started could not be stopped in order; stop it: ${down}`);
+  }
 }
 
 async function bringBack(
@@ -195,8 +214,4 @@ function retryWithPort(options: UpOptions, terminal: Terminal): string {
     ? 'npm start --'
     : `${terminal.program} up${options.detach ? ' --detach' : ''}${dataDirSuffix(options)}`;
   return `Choose another one: ${start} --port 6390 (or --port auto)`;
-}
-
-function interrupted(): CliError {
-  return new CliError('INTERRUPTED', 'Stopped before it was ready.');
 }
