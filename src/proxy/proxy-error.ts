@@ -1,8 +1,11 @@
 /** Error replies of the proxy itself, in the engine's words where it has them. Encoded once: they are values, not exceptions. */
 
-/** The reply bytes of an error; `text` without the `-`. Line breaks, which would end the reply early, become spaces. */
-export function errorReply(text: string): Buffer {
-  return Buffer.from(`-${text.replaceAll(/[\r\n]/g, ' ')}\r\n`);
+/**
+ * The reply bytes of an error; `text` without the `-`. Line breaks, which would end the reply early, become spaces. Text that
+ * quotes a client's bytes is read and written as latin1, so that they come back as they were.
+ */
+export function errorReply(text: string, encoding: 'utf8' | 'latin1' = 'utf8'): Buffer {
+  return Buffer.from(`-${text.replaceAll(/[\r\n]/g, ' ')}\r\n`, encoding);
 }
 
 export const OK_REPLY = Buffer.from('+OK\r\n');

@@ -210,9 +210,11 @@ export class SessionCommands {
     end: number,
     args: RequestArguments,
   ): void {
+    // A copy: the handler may take its time, the read buffer does not wait.
+    const bytes = Buffer.from(buf.subarray(start, end));
     const list: Buffer[] = [];
-    for (let i = 0; i < args.argc; i++) list.push(buf.subarray(args.argStart[i], args.argEnd[i]));
-    const call: Call = { planned, command: planned.command, args: list, bytes: buf.subarray(start, end) };
+    for (let i = 0; i < args.argc; i++) list.push(bytes.subarray(args.argStart[i]! - start, args.argEnd[i]! - start));
+    const call: Call = { planned, command: planned.command, args: list, bytes };
     const result = handler.run(session, call);
     if (result === null) return;
     if (!(result instanceof Promise)) {
@@ -260,15 +262,17 @@ function unknownCommand(buf: Buffer, args: RequestArguments): Buffer {
   for (let i = 1; i < args.argc && shown.length < 128; i++) {
     shown += `'${text(buf, args, i).slice(0, 128 - shown.length)}' `;
   }
-  return errorReply(`ERR unknown command '${text(buf, args, 0).slice(0, 128)}', with args beginning with: ${shown}`);
+  return errorReply(`ERR unknown command '${text(buf, args, 0).slice(0, 128)}', with args beginning with: ${shown}`, 'latin1');
 }
 
 function unknownSubcommand(container: Command, buf: Buffer, args: RequestArguments): Buffer {
   return errorReply(
     `ERR unknown subcommand '${text(buf, args, 1).slice(0, 128)}'. Try ${container.name.toUpperCase()} HELP.`,
+    'latin1',
   );
 }
 
+/** An argument as the engine prints it: up to its first zero byte. */
 function text(buf: Buffer, args: RequestArguments, index: number): string {
-  return buf.toString('latin1', args.argStart[index], args.argEnd[index]);
+  return buf.toString('latin1', args.argStart[index], args.argEnd[index]).split('\0', 1)[0]!;
 }
