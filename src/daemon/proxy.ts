@@ -27,6 +27,7 @@ if (dataDir === undefined) {
 const paths = dataDirPaths(dataDir);
 const ownDir = join(paths.proxies, values.index);
 mkdirSync(ownDir, { recursive: true, mode: 0o700 });
+mkdirSync(paths.run, { recursive: true, mode: 0o700 });
 writeFileSync(join(ownDir, 'pid'), String(process.pid));
 
 const log = pino({ level: values['log-level'], base: { process: `proxy-${values.index}` } });
@@ -36,6 +37,7 @@ const proxy = new Proxy(
     proxies: Number(values.proxies),
     controlSocket: paths.controlSocket,
     topologyFile: join(ownDir, 'topology.json'),
+    peerSocket: paths.proxySocket,
     log,
   },
   new SessionCommands(allHandlers),

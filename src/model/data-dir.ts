@@ -28,6 +28,8 @@ export interface DataDirPaths {
   readonly apiSocket: string;
   /** Where proxies find control (unix socket, `plane-link.ts`). */
   readonly controlSocket: string;
+  /** Where the proxies of this machine ask each other (unix sockets), by index. */
+  readonly proxySocket: (index: number) => string;
   readonly daemonPidFile: string;
   /** `<proxies>/<index>/topology.json` (0600) and `pid`. */
   readonly proxies: string;
@@ -45,6 +47,7 @@ export function dataDirPaths(root: string): DataDirPaths {
     run,
     apiSocket: join(run, 'api.sock'),
     controlSocket: join(run, 'control.sock'),
+    proxySocket: (index) => join(run, `proxy-${index}.sock`),
     daemonPidFile: join(run, 'daemon.pid'),
     proxies: join(root, 'proxies'),
     logs: join(root, 'logs'),

@@ -4,10 +4,12 @@ import type { CacheUser } from '../model/user.ts';
 import { RequestScanner } from '../protocol/request-scanner.ts';
 import { CacheRouter, type RouterParts } from './cache-router.ts';
 import { Login } from './login.ts';
+import { NO_PEERS, type Peers } from './peer-link.ts';
 import { DiscardSink } from './request-sink.ts';
 import { PubSubHub } from './pubsub-hub.ts';
 import type { Session } from './session.ts';
 import type { SessionCommands } from './session-commands.ts';
+import { SlotWitness } from './slot-witness.ts';
 
 export class CacheService {
   readonly router: CacheRouter;
@@ -16,17 +18,22 @@ export class CacheService {
   readonly discard: DiscardSink;
   readonly hub: PubSubHub;
   readonly login: Login;
+  readonly witness: SlotWitness;
   /** One for all sessions: a scan never spans two events. */
   readonly scanner = new RequestScanner();
   readonly proxyIndex: number;
+  /** The other proxies of this machine. */
+  readonly peers: Peers;
   #users: Map<string, CacheUser>;
 
-  constructor(cache: TopologyCache, commands: SessionCommands, proxyIndex: number, parts: RouterParts) {
+  constructor(cache: TopologyCache, commands: SessionCommands, proxyIndex: number, parts: RouterParts, peers: Peers = NO_PEERS) {
     this.router = new CacheRouter(cache, parts);
     this.commands = commands;
     this.proxyIndex = proxyIndex;
+    this.peers = peers;
     this.discard = new DiscardSink((request) => parts.pool.give(request));
     this.login = new Login(this);
+    this.witness = new SlotWitness(this.router);
     this.hub = new PubSubHub(this);
     this.#users = usersByName(cache);
     this.scanner.bulkMaximumBytes = cache.limits.bulkMaximumBytes;

@@ -97,9 +97,9 @@ export const PROXY_COMMANDS: ReadonlySet<string> = new Set([
   'cluster|slaves', 'cluster|slot-stats', 'cluster|slots', 'commandlog|get', 'config|get', 'discard', 'echo', 'exec',
   'function|kill', 'function|stats', 'hello', 'info', 'latency|doctor', 'latency|graph', 'latency|histogram',
   'latency|history', 'latency|latest', 'memory|doctor', 'memory|malloc-stats', 'memory|stats', 'monitor', 'multi',
-  'ping', 'psubscribe', 'pubsub|channels', 'pubsub|numpat', 'pubsub|numsub', 'pubsub|shardchannels',
+  'ping', 'psubscribe', 'publish', 'pubsub|channels', 'pubsub|numpat', 'pubsub|numsub', 'pubsub|shardchannels',
   'pubsub|shardnumsub', 'punsubscribe', 'quit', 'randomkey', 'readonly', 'readwrite', 'reset', 'role', 'scan',
-  'script|kill', 'select', 'slowlog|get', 'ssubscribe', 'subscribe', 'sunsubscribe', 'unsubscribe', 'unwatch', 'wait',
+  'script|kill', 'select', 'slowlog|get', 'spublish', 'ssubscribe', 'subscribe', 'sunsubscribe', 'unsubscribe', 'unwatch', 'wait',
   'waitaof', 'watch',
 ]); // prettier-ignore
 

@@ -15,6 +15,9 @@ import { ControlLink } from './control-link.ts';
 import { CacheListener } from './listener.ts';
 import { Meter } from './meter.ts';
 import { BlockPool } from './out-queue.ts';
+import { answerPeer } from './peer-answers.ts';
+import { NO_PEERS, PeerLink } from './peer-link.ts';
+import { ReadBuffer } from './read-buffer.ts';
 import { RequestPool } from './request.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { TlsContext } from './tls-context.ts';
@@ -27,6 +30,8 @@ export interface ProxyOptions {
   readonly controlSocket: string;
   /** Where the last topology is kept (0600). */
   readonly topologyFile: string;
+  /** Where the proxies of this machine ask each other, by index; absent: this one is alone. */
+  readonly peerSocket?: (index: number) => string;
   readonly log: Logger;
 }
 
@@ -50,10 +55,12 @@ export class Proxy {
   readonly #turn = new Turn();
   readonly #pool = new RequestPool();
   readonly #blocks = new BlockPool();
+  readonly #read = new ReadBuffer();
   readonly #caches = new Map<string, ServedCache>();
   readonly #failures = new Map<string, string>();
   readonly #startedAtMs = Date.now();
   readonly #link: ControlLink;
+  readonly #peers: PeerLink | null;
   readonly #usageTimer: NodeJS.Timeout;
   #topology: Topology = { version: 0, caches: [] };
   #applying: Promise<void> = Promise.resolve();
@@ -63,6 +70,11 @@ export class Proxy {
   constructor(options: ProxyOptions, commands: SessionCommands) {
     this.#options = options;
     this.#commands = commands;
+    const { peerSocket: socketPath, index, proxies, log } = options;
+    this.#peers =
+      socketPath === undefined || proxies < 2
+        ? null
+        : new PeerLink({ index, proxies, socketPath, log, answer: (...question) => this.#answerPeer(...question) });
     const stored = this.#readStored();
     if (stored !== null) this.#take(stored, false);
     this.#link = new ControlLink(
@@ -89,6 +101,7 @@ export class Proxy {
       tls?.close();
     }
     this.#link.close();
+    this.#peers?.close();
   }
 
   usage(): ProxyUsage {
@@ -102,6 +115,12 @@ export class Proxy {
       memoryBytes: process.memoryUsage.rss(),
       caches: [...this.#caches.values()].map(({ service }) => cacheUsage(service)),
     };
+  }
+
+  #answerPeer(op: string, cache: string, body: unknown): unknown {
+    const served = this.#caches.get(cache);
+    if (served === undefined) throw new TypeError(`cache ${cache} is not served here`);
+    return answerPeer(served.service, op, body);
   }
 
   #onControl(message: ControlToProxy): void {
@@ -170,13 +189,20 @@ export class Proxy {
     const tls = cache.tls === null ? null : new TlsContext(cache.tls, ticketKeys(cache), log);
     const service =
       served?.service ??
-      new CacheService(cache, this.#commands, this.#options.index, {
-        turn: this.#turn,
-        pool: this.#pool,
-        blocks: this.#blocks,
-        meter: new Meter(),
-        log,
-      });
+      new CacheService(
+        cache,
+        this.#commands,
+        this.#options.index,
+        {
+          turn: this.#turn,
+          pool: this.#pool,
+          blocks: this.#blocks,
+        read: this.#read,
+          meter: new Meter(),
+          log,
+        },
+        this.#peers ?? NO_PEERS,
+      );
     const listener = new CacheListener(service, () => this.#nextId(), tls, this.#options.proxies, log);
     served = { service, listener, tls, endpointKey: '' };
     this.#caches.set(cache.name, served);

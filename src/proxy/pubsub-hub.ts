@@ -8,6 +8,7 @@
  * A lost connection, a dead node or a moved slot makes the topics homeless; they are subscribed elsewhere at once, without
  * the clients' notice. What is published in between is lost, as at any failover of the engine itself.
  */
+import { globMatch } from '../protocol/glob-match.ts';
 import type { RespError } from '../protocol/resp-value.ts';
 import type { CacheService } from './cache-service.ts';
 import { errorReply, CLUSTER_DOWN } from './proxy-error.ts';
@@ -148,6 +149,34 @@ export class PubSubHub implements FeedOwner {
     for (const { topics } of this.#subscribers.values())
       sessions += topics[kind].get(name)?.sessions.size ?? 0;
     return sessions;
+  }
+
+  /**
+   * Who gets a message published to `name`: clients of this proxy, and the subscriptions at `node` that stand for them in
+   * the node's own count. A client counts once for the channel and once for each pattern, as at the engine.
+   */
+  receivers(
+    kind: 'channel' | 'shard',
+    name: string,
+    node: number,
+  ): { clients: number; upstream: number } {
+    let clients = 0;
+    let upstream = 0;
+    for (const { topics } of this.#subscribers.values()) {
+      const patterns = kind === 'shard' ? [] : topics.pattern.values();
+      for (const topic of [topics[kind].get(name), ...patterns]) {
+        if (topic === undefined || !topic.live) continue;
+        if (topic.kind === 'pattern' && !globMatch(topic.name, name)) continue;
+        clients += topic.sessions.size;
+        if (topic.feed?.node === node) upstream++;
+      }
+    }
+    return { clients, upstream };
+  }
+
+  /** Does this proxy subscribe to anything? */
+  get idle(): boolean {
+    return this.#subscribers.size === 0;
   }
 
   close(): void {

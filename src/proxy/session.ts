@@ -113,7 +113,6 @@ export class Session implements RequestSink, Flushable {
     this.#turn = service.router.turn;
     this.#out = new OutQueue(service.router.blocks);
     this.#epoch = service.router.epoch;
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#unstall(STALL_OUTPUT));
     socket.on('error', () => socket.destroy());
     socket.on('end', () => this.#onEnd());
@@ -207,9 +206,11 @@ export class Session implements RequestSink, Flushable {
     if (this.#retrying > 0) this.#settleRetries(request);
     request.state = REQUEST_DONE;
     if (request !== this.#head) {
-      request.replyBuf = buf;
-      request.replyStart = start;
-      request.replyEnd = end;
+      const { stash } = this.#router;
+      stash.copy(buf, start, end);
+      request.replyBuf = stash.buf;
+      request.replyStart = stash.start;
+      request.replyEnd = stash.end;
       return;
     }
     if (!request.muted) this.#write(buf, start, end);
@@ -300,17 +301,18 @@ export class Session implements RequestSink, Flushable {
 
   // ---- input ---------------------------------------------------------------------------------------------------------
 
-  #onData(chunk: Buffer): void {
+  /** Bytes from the client: `chunk[0, length)`, which hold only until this returns. */
+  onData(chunk: Buffer, length: number): void {
     this.#turn.tick();
-    this.#router.meter.bytesIn += chunk.length;
-    if (this.#stall !== 0) this.#keepUnread(chunk);
-    else if (this.#input !== null) this.#feed(chunk);
-    else this.#parse(chunk, 0);
+    this.#router.meter.bytesIn += length;
+    if (this.#stall !== 0) this.#keepUnread(chunk, 0, length);
+    else if (this.#input !== null) this.#feed(chunk, length);
+    else this.#parse(chunk, 0, length, false);
   }
 
-  #keepUnread(chunk: Buffer): void {
-    this.#unread.push(chunk);
-    this.#unreadBytes += chunk.length;
+  #keepUnread(chunk: Buffer, start: number, end: number): void {
+    this.#unread.push(Buffer.from(chunk.subarray(start, end)));
+    this.#unreadBytes += end - start;
     if (this.#unreadBytes > STALLED_INPUT_BYTES && !this.#paused) {
       this.#paused = true;
       this.socket.pause();
@@ -318,9 +320,9 @@ export class Session implements RequestSink, Flushable {
   }
 
   /** More bytes of a request that did not end in an earlier chunk. */
-  #feed(chunk: Buffer): void {
+  #feed(chunk: Buffer, length: number): void {
     const input = this.#input!;
-    input.append(chunk);
+    input.append(chunk, length);
     if (input.sizeBytes < input.scanner.need) {
       this.#checkRequestSize(input.sizeBytes);
       return;
@@ -332,9 +334,9 @@ export class Session implements RequestSink, Flushable {
       return;
     }
     this.#input = null;
-    const end = this.#take(code, bytes, 0, input.scanner);
-    if (end < 0) this.#keepUnread(bytes);
-    else if (end < bytes.length) this.#parse(bytes, end);
+    const end = this.#take(code, bytes, 0, bytes.length, input.scanner, true);
+    if (end < 0) this.#keepUnread(bytes, 0, bytes.length);
+    else if (end < bytes.length) this.#parse(bytes, end, bytes.length, true);
   }
 
   #checkRequestSize(sizeBytes: number): void {
@@ -342,24 +344,24 @@ export class Session implements RequestSink, Flushable {
     this.#fail(`ERR request of more than ${this.service.cache.limits.requestMaximumBytes} bytes exceeds the limit of this cache`);
   }
 
-  #parse(buf: Buffer, from: number): void {
+  #parse(buf: Buffer, from: number, length: number, stable: boolean): void {
     const scanner = this.service.scanner;
     let pos = from;
-    while (pos < buf.length) {
+    while (pos < length) {
       if (this.#stall !== 0) {
-        this.#keepUnread(pos === 0 ? buf : buf.subarray(pos));
+        this.#keepUnread(buf, pos, length);
         return;
       }
       scanner.authenticated = this.authenticated;
       scanner.begin(pos);
-      const code = scanner.scan(buf, buf.length);
+      const code = scanner.scan(buf, length);
       if (code === SCAN_INCOMPLETE) {
-        this.#input = new InputBuffer(buf, pos, scanner);
+        this.#input = new InputBuffer(buf, pos, length, scanner);
         return;
       }
-      const end = this.#take(code, buf, pos, scanner);
+      const end = this.#take(code, buf, pos, length, scanner, stable);
       if (end < 0) {
-        this.#keepUnread(buf.subarray(pos));
+        this.#keepUnread(buf, pos, length);
         return;
       }
       pos = end;
@@ -367,32 +369,34 @@ export class Session implements RequestSink, Flushable {
   }
 
   /** Handles what the scanner found at `start`. Returns where to go on, or -1 to come again with the same bytes later. */
-  #take(code: number, buf: Buffer, start: number, scanner: RequestScanner): number {
+  #take(code: number, buf: Buffer, start: number, length: number, scanner: RequestScanner, stable: boolean): number {
     const end = scanner.end;
-    if (code === SCAN_REQUEST) return this.#dispatch(buf, start, end, scanner) ? end : -1;
+    if (code === SCAN_REQUEST) return this.#dispatch(buf, start, end, scanner, stable) ? end : -1;
     if (code === SCAN_EMPTY) return end;
     if (code === SCAN_INLINE) {
       const resp = inlineToResp(buf.subarray(start, scanner.lineEnd));
       if (resp === null) {
         this.#fail('ERR Protocol error: unbalanced quotes in request');
-        return buf.length;
+        return length;
       }
       if (resp.length === 0) return end;
       const inline = new RequestScanner();
       inline.begin(0);
       inline.scan(resp, resp.length);
-      return this.#dispatch(resp, 0, resp.length, inline) ? end : -1;
+      return this.#dispatch(resp, 0, resp.length, inline, true) ? end : -1;
     }
     if (code === SCAN_ERROR) this.#fail(scanner.error);
-    return buf.length;
+    return length;
   }
 
   /** Sends one request on its way. False: nothing was done, come again when the stall is over. */
-  #dispatch(buf: Buffer, start: number, end: number, args: RequestArguments): boolean {
+  #dispatch(buf: Buffer, start: number, end: number, args: RequestArguments, stable: boolean): boolean {
     const router = this.#router;
     const planned = router.book!.lookup(buf, args);
     if (this.special || planned === null || planned.kind !== PLAN_FORWARD) {
-      return this.service.commands.dispatch(this, planned, buf, start, end, args);
+      const taken = this.service.commands.dispatch(this, planned, buf, start, end, args);
+      if (this.#pending >= PENDING_MAXIMUM) this.stall(STALL_FULL);
+      return taken;
     }
     if (args.argc > this.service.cache.limits.argumentsMaximum) return this.service.commands.refuseSize(this, args);
     const command = planned.command;
@@ -418,7 +422,9 @@ export class Session implements RequestSink, Flushable {
     this.commands++;
     this.lastCommand = planned;
     this.lastCommandUs = this.#turn.nowUs;
-    const request = this.forward(planned, buf, start, end, slot);
+    const request = this.prepare(planned, buf, start, end, slot);
+    request.stable = stable;
+    router.route(request);
     if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES) this.stall(STALL_FULL);
     this.#checkCongestion(request);
     return true;
@@ -554,8 +560,8 @@ export class Session implements RequestSink, Flushable {
       this.#unread = [];
       this.#unreadBytes = 0;
       this.#turn.tick();
-      if (this.#input !== null) this.#feed(bytes);
-      else this.#parse(bytes, 0);
+      if (this.#input !== null) this.#feed(bytes, bytes.length);
+      else this.#parse(bytes, 0, bytes.length, true);
     }
     if (this.#paused && this.#unreadBytes <= STALLED_INPUT_BYTES) {
       this.#paused = false;

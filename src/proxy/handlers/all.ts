@@ -5,7 +5,10 @@ import { clientHandlers } from './client.ts';
 import { clusterHandlers } from './cluster.ts';
 import { connectionHandlers } from './connection.ts';
 import { infoHandlers } from './info.ts';
+import { publishHandlers } from './publish.ts';
 import { pubsubHandlers } from './pubsub.ts';
+import { scanHandlers } from './scan.ts';
+import { pubsubCountHandlers } from './pubsub-counts.ts';
 
 export const allHandlers: HandlerTable = {
   ...connectionHandlers,
@@ -13,5 +16,8 @@ export const allHandlers: HandlerTable = {
   ...clusterHandlers,
   ...clientHandlers,
   ...infoHandlers,
+  ...scanHandlers,
   ...pubsubHandlers,
+  ...publishHandlers,
+  ...pubsubCountHandlers,
 };

@@ -1,0 +1,57 @@
+/** PUBSUB: what is subscribed to, by clients of all proxies. The nodes see proxies only, so they are not asked. */
+import { encodeReply, type RespValue } from '../../protocol/resp-value.ts';
+import { globMatch } from '../../protocol/glob-match.ts';
+import { countsAnswer, type CountsQuestion } from '../peer-answers.ts';
+import type { Session } from '../session.ts';
+import type { Call, CommandHandler, HandlerTable } from '../session-commands.ts';
+import type { TopicKind } from '../topic.ts';
+
+export const pubsubCountHandlers: HandlerTable = {
+  'pubsub|channels': counting((session, call) => channels(session, call, 'channel')),
+  'pubsub|shardchannels': counting((session, call) => channels(session, call, 'shard')),
+  'pubsub|numsub': counting((session, call) => numbers(session, call, 'channel')),
+  'pubsub|shardnumsub': counting((session, call) => numbers(session, call, 'shard')),
+  'pubsub|numpat': counting(async (session) => (await counts(session, { kind: 'pattern' })).size),
+};
+
+/** Lets the engine judge first, by the same command: what it refuses (rights, arguments) is refused in its words. */
+function counting(count: (session: Session, call: Call) => Promise<RespValue>): CommandHandler {
+  return async (session, call) => {
+    const judged = await session.service.router.askBytes(Buffer.from(call.bytes), {
+      lane: session.lane!,
+    });
+    if (judged[0] === MINUS) return judged;
+    return encodeReply(await count(session, call), session.client.resp);
+  };
+}
+
+async function channels(session: Session, call: Call, kind: TopicKind): Promise<RespValue> {
+  const pattern = call.args[2]?.toString('latin1');
+  const names = [...(await counts(session, { kind })).keys()];
+  const matching = pattern === undefined ? names : names.filter((name) => globMatch(pattern, name));
+  return matching.map((name) => Buffer.from(name, 'latin1'));
+}
+
+async function numbers(session: Session, call: Call, kind: TopicKind): Promise<RespValue> {
+  const args = call.args.slice(2);
+  const names = args.map((arg) => arg.toString('latin1'));
+  const subscribers = await counts(session, { kind, names });
+  return args.flatMap((arg, i): RespValue[] => [arg, subscribers.get(names[i]!) ?? 0]);
+}
+
+/** Clients per name, of this proxy and of the others. */
+async function counts(session: Session, question: CountsQuestion): Promise<Map<string, number>> {
+  const { hub, peers, cache } = session.service;
+  const { kind, names } = question;
+  const total =
+    names === undefined
+      ? hub.counts(kind)
+      : new Map(names.map((name) => [name, hub.count(kind, name)]));
+  for (const answer of await peers.ask('pubsub-counts', cache.name, question)) {
+    for (const [name, clients] of countsAnswer.parse(answer))
+      total.set(name, (total.get(name) ?? 0) + clients);
+  }
+  return total;
+}
+
+const MINUS = 45;
