@@ -18,6 +18,8 @@ import { CommandBook } from './command-book.ts';
 import { Lane, laneKey, type LaneKind } from './lane.ts';
 import type { Meter } from './meter.ts';
 import type { BlockPool } from './out-queue.ts';
+import type { ReadBuffer } from './read-buffer.ts';
+import { Slab } from './slab.ts';
 import { CLUSTER_DOWN, IN_DOUBT, errorReply } from './proxy-error.ts';
 import { NO_SLOT, REQUEST_RETRYING, REQUEST_WAITING, RequestPool, type Request } from './request.ts';
 import type { RequestSink } from './request-sink.ts';
@@ -43,6 +45,7 @@ export interface RouterParts {
   readonly turn: Turn;
   readonly pool: RequestPool;
   readonly blocks: BlockPool;
+  readonly read: ReadBuffer;
   readonly log: Logger;
   readonly meter: Meter;
 }
@@ -79,7 +82,10 @@ export class CacheRouter implements UpstreamOwner {
   readonly turn: Turn;
   readonly pool: RequestPool;
   readonly blocks: BlockPool;
+  readonly read: ReadBuffer;
   readonly log: Logger;
+  /** Replies that wait for an older one of their session. */
+  readonly stash = new Slab();
 
   readonly #lanes = new Map<string, Lane>();
   readonly #systemLane: Lane;
@@ -101,6 +107,7 @@ export class CacheRouter implements UpstreamOwner {
     this.turn = parts.turn;
     this.pool = parts.pool;
     this.blocks = parts.blocks;
+    this.read = parts.read;
     this.log = parts.log;
     this.meter = parts.meter;
     this.#systemLane = new Lane(this.#systemKind());
@@ -208,6 +215,7 @@ export class CacheRouter implements UpstreamOwner {
       request.sink = new PromiseSink(resolve, this.pool);
       request.buf = bytes;
       request.start = 0;
+      request.stable = true;
       request.end = bytes.length;
       request.lane = options.lane ?? this.#systemLane;
       request.fixed = options.fixed ?? null;
@@ -226,7 +234,7 @@ export class CacheRouter implements UpstreamOwner {
   /** A connection of its own to a node: for a command that blocks, WATCH, MONITOR, subscriptions. */
   openPrivate(node: number, handshake: Handshake, handlers: PrivateHandlers = {}): Upstream {
     const { host, port } = this.nodes[node] ?? NOWHERE;
-    const upstream = new Upstream({ host, port }, node, handshake, this, this.turn, this.blocks);
+    const upstream = new Upstream({ host, port }, node, handshake, this, this.turn, this.read);
     if (handlers.onPush !== undefined) this.#pushHandlers.set(upstream, handlers.onPush);
     if (handlers.onClosed !== undefined) this.#closeHandlers.set(upstream, handlers.onClosed);
     return upstream;
@@ -365,7 +373,7 @@ export class CacheRouter implements UpstreamOwner {
 
   #open(lane: Lane, node: number): Upstream {
     const { host, port } = this.nodes[node]!;
-    const upstream = new Upstream({ host, port }, node, lane.handshake, this, this.turn, this.blocks);
+    const upstream = new Upstream({ host, port }, node, lane.handshake, this, this.turn, this.read);
     lane.upstreams[node] = upstream;
     return upstream;
   }
@@ -450,9 +458,11 @@ export class CacheRouter implements UpstreamOwner {
     }
     request.state = REQUEST_RETRYING;
     request.sink!.onRetrying(request);
-    request.replyBuf = buf;
-    request.replyStart = start;
-    request.replyEnd = end;
+    keepBytes(request, this.stash);
+    this.stash.copy(buf, start, end);
+    request.replyBuf = this.stash.buf;
+    request.replyStart = this.stash.start;
+    request.replyEnd = this.stash.end;
     this.#retries.push(request);
     this.#retryTimer ??= setTimeout(() => this.#retryAll(), RETRY_TICK_MS);
   }
@@ -583,6 +593,7 @@ export class CacheRouter implements UpstreamOwner {
       request.buf = bytes;
       request.end = bytes.length;
       request.start = 0;
+      request.stable = true;
       request.lane = this.#systemLane;
       request.node = node;
       this.turn.tick();
@@ -655,7 +666,7 @@ class PromiseSink implements RequestSink {
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
     this.#pool.give(request);
-    this.#resolve(buf.subarray(start, end));
+    this.#resolve(Buffer.from(buf.subarray(start, end)));
   }
   onRetrying(): void {}
   onPiece(): boolean {
@@ -663,6 +674,16 @@ class PromiseSink implements RequestSink {
   }
   onLastPiece(): void {}
   onBroken(): void {}
+}
+
+/** Makes the request's bytes stable. */
+function keepBytes(request: Request, slab: Slab): void {
+  if (request.stable) return;
+  slab.copy(request.buf!, request.start, request.end);
+  request.buf = slab.buf;
+  request.start = slab.start;
+  request.end = slab.end;
+  request.stable = true;
 }
 
 function startsWith(buf: Buffer, start: number, text: Buffer): boolean {

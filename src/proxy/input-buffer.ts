@@ -11,12 +11,12 @@ export class InputBuffer {
   #buf: Buffer;
   #length: number;
 
-  /** Takes over from `scanner`, which stopped inside the request at `chunk[start, chunk.length)`. */
-  constructor(chunk: Buffer, start: number, scanner: RequestScanner) {
-    this.#length = chunk.length - start;
+  /** Takes over from `scanner`, which stopped inside the request at `chunk[start, end)`. */
+  constructor(chunk: Buffer, start: number, end: number, scanner: RequestScanner) {
+    this.#length = end - start;
     this.scanner.adopt(scanner);
     this.#buf = Buffer.allocUnsafe(Math.max(INITIAL_BYTES, this.#length * 2));
-    chunk.copy(this.#buf, 0, start);
+    chunk.copy(this.#buf, 0, start, end);
   }
 
   /** Bytes received of the request. */
@@ -24,16 +24,16 @@ export class InputBuffer {
     return this.#length;
   }
 
-  append(chunk: Buffer): void {
-    const length = this.#length + chunk.length;
+  append(chunk: Buffer, size: number): void {
+    const length = this.#length + size;
     if (length > this.#buf.length) {
       // The scanner knows how long the request is at the least: a large value is given its room at once.
-      const size = Math.max(length, Math.min(this.scanner.need, 2 * this.#buf.length + chunk.length * 64), this.#buf.length * 2);
-      const larger = Buffer.allocUnsafe(size);
+      const hint = Math.min(this.scanner.need, 2 * this.#buf.length + size * 64);
+      const larger = Buffer.allocUnsafe(Math.max(length, hint, this.#buf.length * 2));
       this.#buf.copy(larger, 0, 0, this.#length);
       this.#buf = larger;
     }
-    chunk.copy(this.#buf, this.#length);
+    chunk.copy(this.#buf, this.#length, 0, size);
     this.#length = length;
   }
 

@@ -2,7 +2,7 @@
  * The ports of one cache: the endpoint and the reader endpoint, shared with the other proxies of the machine
  * (`reusePort`). Plain, TLS, or both on one port, told apart by the first byte that a client sends.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, Socket, type Server } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import type { TopologyCache } from '../model/topology.ts';
@@ -61,7 +61,7 @@ export class CacheListener {
   }
 
   #listen(cache: TopologyCache, port: number, reader: boolean): Promise<void> {
-    const plain = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true }, (socket) => this.#accept(socket, reader));
+    const plain = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) => this.#accept(socket, reader));
     this.#servers.push(plain);
     return new Promise((resolve, reject) => {
       plain.once('error', reject);
@@ -76,7 +76,7 @@ export class CacheListener {
   #accept(socket: Socket, reader: boolean): void {
     const tls = this.#tls;
     if (tls === null) {
-      this.#begin(socket, reader);
+      this.#beginPlain(socket, reader, null);
     } else if (tls.mode === 'required') {
       this.#secure(socket, reader, tls);
     } else {
@@ -85,13 +85,14 @@ export class CacheListener {
       socket.once('data', (chunk: Buffer) => {
         socket.setTimeout(0);
         socket.pause();
-        socket.unshift(chunk);
-        if (chunk[0] === TLS_HANDSHAKE) this.#secure(socket, reader, tls);
-        else {
-          this.#begin(socket, reader);
-          socket.resume();
+        if (chunk[0] === TLS_HANDSHAKE) {
+          socket.unshift(chunk);
+          this.#secure(socket, reader, tls);
+        } else {
+          this.#beginPlain(socket, reader, chunk);
         }
       });
+      socket.resume();
     }
   }
 
@@ -100,7 +101,8 @@ export class CacheListener {
     const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
     secured.once('secure', () => {
       clearTimeout(timer);
-      this.#begin(secured, reader);
+      const session = this.#begin(secured, reader);
+      if (session !== null) secured.on('data', (chunk: Buffer) => session.onData(chunk, chunk.length));
     });
     secured.on('error', (error) => {
       clearTimeout(timer);
@@ -110,7 +112,35 @@ export class CacheListener {
     secured.once('close', () => clearTimeout(timer));
   }
 
-  #begin(socket: Socket, reader: boolean): void {
+  /**
+   * A plain connection reads into the process's one buffer. A server cannot be told to make its sockets so (`onread` is an
+   * option of the socket), so the accepted handle gets a socket that is.
+   */
+  #beginPlain(accepted: Socket, reader: boolean, first: Buffer | null): void {
+    const holder = accepted as unknown as { _handle: object | null };
+    const handle = holder._handle;
+    if (handle === null) return; // gone already
+    holder._handle = null;
+    let session: Session | null = null;
+    const { bytes } = this.#service.router.read;
+    const options: SocketOptions = {
+      handle,
+      allowHalfOpen: true,
+      onread: {
+        buffer: bytes,
+        callback: (length) => {
+          session?.onData(bytes, length);
+          return true;
+        },
+      },
+    };
+    const socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
+    session = this.#begin(socket, reader);
+    if (first !== null) session?.onData(first, first.length);
+    socket.resume();
+  }
+
+  #begin(socket: Socket, reader: boolean): Session | null {
     const service = this.#service;
     const { meter } = service.router;
     // Each proxy takes its share; connections spread evenly enough over the listening sockets of one port.
@@ -119,12 +149,16 @@ export class CacheListener {
       meter.connectionsRefused++;
       socket.on('error', () => socket.destroy());
       socket.end(TOO_MANY_CLIENTS);
-      return;
+      return null;
     }
     meter.connections++;
     meter.connectionsTotal++;
     const session = new Session(service, socket, this.#ids(), reader, newClientState());
     service.sessions.set(session.id, session);
     service.login.begin(session);
+    return session;
   }
 }
+
+/** `handle` is how net.Server itself makes its sockets; only the type does not know it. */
+type SocketOptions = Omit<NonNullable<ConstructorParameters<typeof Socket>[0]>, 'handle'> & { handle: object };

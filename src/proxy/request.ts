@@ -28,8 +28,10 @@ export class Request {
   /** Next of the same upstream. */
   nextUpstream: Request | null = null;
   state = REQUEST_WAITING;
-  /** The request's bytes, kept for another try. */
+  /** The request's bytes. */
   buf: Buffer | null = null;
+  /** They do not change any more; else they stand in a read buffer and hold only while the event lasts. */
+  stable = false;
   start = 0;
   end = 0;
   command: Command | null = null;
@@ -86,6 +88,7 @@ export class RequestPool {
     request.nextUpstream = null;
     request.state = REQUEST_WAITING;
     request.buf = null;
+    request.stable = false;
     request.command = null;
     request.slot = NO_SLOT;
     request.repeatable = false;

@@ -120,6 +120,7 @@ class Gather implements RequestSink {
     request.buf = bytes;
     request.start = 0;
     request.end = bytes.length;
+    request.stable = true;
     request.command = this.#planned.command;
     request.repeatable = this.#planned.repeatable;
     request.lane = this.#session.lane;
@@ -133,7 +134,7 @@ class Gather implements RequestSink {
   onRetrying(): void {}
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
-    this.#replies[request.part] = buf.subarray(start, end);
+    this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
     this.#session.service.router.pool.give(request);
     this.#missing--;
     if (this.#missing > 0 || this.#session.closed) return;

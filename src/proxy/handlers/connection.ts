@@ -92,7 +92,7 @@ async function hello(session: Session, call: Call): Promise<Buffer> {
       if (!isClientName(name)) return errorReply(BAD_NAME);
       i++;
     } else {
-      return errorReply(`ERR Syntax error in HELLO option '${args[i]!.toString('latin1')}'`);
+      return errorReply(`ERR Syntax error in HELLO option '${args[i]!.toString('latin1')}'`, 'latin1');
     }
   }
   if (credentials !== null && !(await service.login.authenticate(session, ...credentials))) return WRONG_PASSWORD;
