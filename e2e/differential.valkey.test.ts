@@ -9,7 +9,7 @@ import { casesOf, differenceOf, type Case } from './differential/case-family.ts'
 import { dataCases } from './differential/data-cases.ts';
 import { differences } from './differential/differences.ts';
 import { serviceCases } from './differential/service-cases.ts';
-import { NodeFarm, type TestNode } from './harness/nodes.ts';
+import type { TestNode } from './harness/nodes.ts';
 import { randomFrom } from './harness/random.ts';
 import { ServedCache } from './harness/served-cache.ts';
 import { Wire } from './harness/wire.ts';
