@@ -97,6 +97,8 @@ export class Session implements RequestSink, Flushable {
   #resumeScheduled = false;
   #input: InputBuffer | null = null;
   #closeAfterReplies = false;
+  /** The client sends no more. */
+  #ended = false;
   /** Pushes that wait for the end of a reply that is being streamed. */
   #heldPushes: Buffer[] | null = null;
   #heldBytes = 0;
@@ -243,7 +245,8 @@ export class Session implements RequestSink, Flushable {
       if (waiting > this.service.cache.limits.outputMaximumBytes) return this.#cutSlowReader();
       this.stall(STALL_OUTPUT);
     }
-    if (this.#closeAfterReplies && this.#head === null) this.socket.end();
+    if (this.#head !== null) return;
+    if (this.#closeAfterReplies || (this.#ended && this.#unreadBytes === 0)) this.socket.end();
   }
 
   // ---- what commands do with a session -------------------------------------------------------------------------------
@@ -487,7 +490,7 @@ export class Session implements RequestSink, Flushable {
       if (!head.muted) this.#write(head.replyBuf!, head.replyStart, head.replyEnd);
     }
     if (this.#stall !== 0) this.#afterAdvance();
-    if (this.#closeAfterReplies && this.#head === null) this.#turn.flushSession(this);
+    if ((this.#closeAfterReplies || this.#ended) && this.#head === null) this.#turn.flushSession(this);
   }
 
   #afterAdvance(): void {
@@ -562,6 +565,7 @@ export class Session implements RequestSink, Flushable {
       this.#turn.tick();
       if (this.#input !== null) this.#feed(bytes, bytes.length);
       else this.#parse(bytes, 0, bytes.length, true);
+      if (this.#ended) this.#turn.flushSession(this);
     }
     if (this.#paused && this.#unreadBytes <= STALLED_INPUT_BYTES) {
       this.#paused = false;
@@ -586,8 +590,10 @@ export class Session implements RequestSink, Flushable {
 
   /** The client sends no more; what it asked is still answered. */
   #onEnd(): void {
-    if (this.#head === null) this.socket.end();
-    else this.#closeAfterReplies = true;
+    this.#ended = true;
+    // A blocked command would take an element that nobody receives: the engine ends it as well.
+    if (this.onGone !== null) this.socket.destroy();
+    else this.#turn.flushSession(this);
   }
 
   #onClose(): void {
