@@ -36,6 +36,9 @@ const ARGC_MAXIMUM = 1024 * 1024;
 const UNAUTHENTICATED_ARGC_MAXIMUM = 10;
 const UNAUTHENTICATED_BULK_MAXIMUM_BYTES = 16_384;
 
+/** Where a number stops being one to the engine. */
+const INT_MAXIMUM = 2 ** 31 - 1;
+
 const NOT_A_NUMBER = -2;
 const NO_LINE = -1;
 
@@ -109,10 +112,10 @@ export class RequestScanner {
       if (next === NOT_A_NUMBER) return this.#fail('invalid multibulk length');
       const count = this.#value;
       pos = next;
-      if (count > ARGC_MAXIMUM) return this.#fail('invalid multibulk length');
-      if (count > UNAUTHENTICATED_ARGC_MAXIMUM && !this.authenticated) {
+      if (count > UNAUTHENTICATED_ARGC_MAXIMUM && !this.authenticated && count <= INT_MAXIMUM) {
         return this.#fail('unauthenticated multibulk length');
       }
+      if (count > ARGC_MAXIMUM) return this.#fail('invalid multibulk length');
       if (count <= 0) {
         this.end = pos;
         return SCAN_EMPTY;
