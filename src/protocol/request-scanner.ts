@@ -1,7 +1,7 @@
 /**
  * Finds the boundaries of one request and of its arguments in received bytes. It decodes nothing: the bytes go on to a
- * node as they came, so what is a request here must be exactly what it is to the engine (networking.c,
- * processMultibulkBuffer): a header ends at the first CR and takes the byte after it unseen, as the engine does.
+ * node as they came, so what is a request here must be exactly what it is to the engine (networking.c): one that a node
+ * would refuse would cost everybody the connection that they share. From 9.1 on a CR without its LF is refused.
  *
  * Hot: numbers only, no allocation, no throw. The scanner keeps its place, so a request that arrives in many chunks is
  * scanned once.
@@ -41,6 +41,9 @@ const INT_MAXIMUM = 2 ** 31 - 1;
 
 const NOT_A_NUMBER = -2;
 const NO_LINE = -1;
+/** A CR without its LF. */
+const BAD_LINE_END = -3;
+const INVALID_CRLF = 'invalid CRLF in request';
 
 export class RequestScanner {
   argc = 0;
@@ -109,6 +112,7 @@ export class RequestScanner {
         if (end - pos > LINE_MAXIMUM_BYTES) return this.#fail('too big mbulk count string');
         return this.#incomplete(pos, end + 1);
       }
+      if (next === BAD_LINE_END) return this.#fail(INVALID_CRLF);
       if (next === NOT_A_NUMBER) return this.#fail('invalid multibulk length');
       const count = this.#value;
       pos = next;
@@ -136,6 +140,7 @@ export class RequestScanner {
           if (end - pos > LINE_MAXIMUM_BYTES) return this.#fail('too big bulk count string');
           return this.#suspend(argc, pos, -1, end + 1);
         }
+        if (next === BAD_LINE_END) return this.#fail(INVALID_CRLF);
         length = this.#value;
         if (next === NOT_A_NUMBER || length < 0 || length > this.bulkMaximumBytes) {
           return this.#fail('invalid bulk length');
@@ -147,6 +152,7 @@ export class RequestScanner {
       }
       const after = pos + length + 2;
       if (after > end) return this.#suspend(argc, pos, length, after);
+      if (buf[after - 2] !== CR || buf[after - 1] !== LF) return this.#fail(INVALID_CRLF);
       if (argc >= this.argStart.length) this.#growArguments();
       this.argStart[argc] = pos;
       this.argEnd[argc] = pos + length;
@@ -161,7 +167,7 @@ export class RequestScanner {
 
   /**
    * Reads a decimal number and the two bytes that end its line; the engine's string2ll: no spaces, no plus, no leading
-   * zeros. Returns the position after the line, NO_LINE or NOT_A_NUMBER; the number is in #value.
+   * zeros. Returns the position after the line, NO_LINE, BAD_LINE_END or NOT_A_NUMBER; the number is in #value.
    */
   #number(buf: Uint8Array, start: number, end: number): number {
     let pos = start;
@@ -180,6 +186,7 @@ export class RequestScanner {
     }
     // The byte after CR belongs to the line whatever it is, so it must be there.
     if (pos + 1 < end && buf[pos] === CR) {
+      if (buf[pos + 1] !== LF) return BAD_LINE_END;
       const length = pos - digits;
       if (length === 0 || length > 15 || (buf[digits] === ZERO && (length > 1 || negative))) {
         return NOT_A_NUMBER;
@@ -190,7 +197,8 @@ export class RequestScanner {
     if (pos < end && buf[pos] !== CR) {
       // Not a digit: wrong as soon as the line is whole, as in the engine.
       const cr = buf.indexOf(CR, pos);
-      return cr >= 0 && cr + 1 < end ? NOT_A_NUMBER : NO_LINE;
+      if (cr < 0 || cr + 1 >= end) return NO_LINE;
+      return buf[cr + 1] === LF ? NOT_A_NUMBER : BAD_LINE_END;
     }
     return NO_LINE;
   }
