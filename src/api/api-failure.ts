@@ -8,6 +8,13 @@ export interface Failure {
   readonly body: ApiFailure;
 }
 
+/** What the one who asks can put right: name another engine, or install this one. */
+const CALLERS_PART: ReadonlySet<string> = new Set([
+  'ENGINE_VERSION_UNSUPPORTED',
+  'ENGINE_NOT_INSTALLED',
+  'ENGINE_BINARY_UNUSABLE',
+]);
+
 export function failureOf(error: unknown): Failure {
   if (isControlError(error)) {
     const { code, message } = error;
@@ -15,7 +22,8 @@ export function failureOf(error: unknown): Failure {
   }
   // Raised on purpose elsewhere (engine installation, a node's start): its sentence is for users, its code is stable.
   if (error instanceof SpringtideError) {
-    return { status: 500, body: { code: error.code, message: error.message } };
+    const status = CALLERS_PART.has(error.code) ? 400 : 500;
+    return { status, body: { code: error.code, message: error.message } };
   }
   // Fastify's own refusals: a body that is no JSON, or too large.
   const status = (error as { statusCode?: unknown }).statusCode;

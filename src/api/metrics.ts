@@ -102,6 +102,17 @@ function collectNodes(registry: Registry, control: ControlPlane): void {
   const up = gauge('up', '1 while the node is online.', ['shard', 'role']);
   const memory = gauge('used_memory_bytes', 'Memory the engine uses.');
   const keys = gauge('keys', 'Keys in all databases.');
+  const counter = (name: string, help: string) =>
+    new Counter({
+      name: `springtide_node_${name}_total`,
+      help,
+      labelNames: ['cache', 'node'],
+      registers: [registry],
+    });
+  const hits = counter('hits', 'Key lookups that found a key, since the process started.');
+  const misses = counter('misses', 'Key lookups that found none, since the process started.');
+  const evicted = counter('evicted_keys', 'Keys removed for memory, since the process started.');
+  const expired = counter('expired_keys', 'Keys that ran out, since the process started.');
   const lag = gauge('replication_lag_bytes', 'Replica: bytes behind its primary.');
   const restarts = gauge('restarts', 'Times the node was started again.');
   const pending = gauge('pending_requests', 'Requests proxies wait for.');
@@ -115,6 +126,13 @@ function collectNodes(registry: Registry, control: ControlPlane): void {
         node.state === 'online' ? 1 : 0,
       );
       restarts.set(labels, node.restarts);
+      const seen = control.observation(node.id);
+      if (seen !== null) {
+        hits.inc(labels, seen.hits);
+        misses.inc(labels, seen.misses);
+        evicted.inc(labels, seen.evictedKeys);
+        expired.inc(labels, seen.expiredKeys);
+      }
       if (node.usedMemoryBytes !== null) memory.set(labels, node.usedMemoryBytes);
       if (node.keys !== null) keys.set(labels, node.keys);
       if (node.replicationLagBytes !== null) lag.set(labels, node.replicationLagBytes);

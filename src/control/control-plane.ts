@@ -19,6 +19,7 @@ import type {
   UserChange,
   UserStatus,
 } from '../model/admin-api.ts';
+import type { CacheSpec } from '../model/cache-spec.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
 import type { Topology } from '../model/topology.ts';
 import { admitCache, checkSpec } from './admit-cache.ts';
@@ -27,6 +28,7 @@ import { ControlError } from './control-error.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { KeyedQueue, type RunResult } from './keyed-queue.ts';
+import type { NodeObservation } from './node-observation.ts';
 import { PlaneLinkServer } from './plane-link-server.ts';
 import { Ports } from './ports.ts';
 import { ProxySupervisor } from './proxy-supervisor.ts';
@@ -58,6 +60,8 @@ interface Waiter {
   reject(error: ControlError): void;
 }
 
+/** How often certificates are looked at; they are renewed 30 days before their end. */
+const RENEWAL_MS = 12 * 3_600_000;
 const PROXY_DRAIN_MS = 3_000;
 const NODE_STOP_GRACE_MS = 2_000;
 
@@ -79,6 +83,7 @@ export class ControlPlane {
   /** One admission at a time: two must not choose the same name or port. */
   #admission: Promise<unknown> = Promise.resolve();
   #topology: Topology;
+  #renewal: NodeJS.Timeout | undefined;
   #stopping = false;
 
   /** Opens the state; starts nothing yet. The data directory's lock must be held. */
@@ -178,6 +183,14 @@ export class ControlPlane {
       ...caches.flatMap((cache) => [cache.port, cache.readerPort]),
     ]);
     await this.#fleet.adopt();
+    const renew = () =>
+      this.#ensureCertificate(this.#store.caches().map(({ spec }) => spec)).catch(
+        (error: unknown) =>
+          this.#log.error({ err: error }, 'the development certificate cannot be renewed'),
+      );
+    await renew();
+    this.#renewal = setInterval(() => void renew(), RENEWAL_MS);
+    this.#renewal.unref();
     this.#publish();
     await this.#link.listen();
     this.#supervisor.start();
@@ -190,6 +203,7 @@ export class ControlPlane {
   /** Ends this daemon's part alone: nodes and proxies go on. */
   async leave(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#renewal);
     this.#supervisor.detach();
     this.#fleet.detach();
     await this.#queue.stop();
@@ -243,14 +257,7 @@ export class ControlPlane {
       }
       // One that never came to be does not stand in the way of the next try.
       if (other !== undefined) await this.deleteCache(other.name, () => undefined);
-      if (spec.tls !== 'off' && spec.tlsCertFile === undefined) {
-        // Loaded only by those who need it: it is the largest library of the daemon.
-        const { ensureDevelopmentCertificate } = await import('./development-certificate.ts');
-        await ensureDevelopmentCertificate(
-          this.#options.paths.tls,
-          [spec.bind, spec.announceHost].filter((name) => name !== undefined),
-        );
-      }
+      await this.#ensureCertificate([spec]);
       const admitted = await admitCache(spec, this.#ports, Date.now());
       const cache = { ...admitted.cache, engineFullVersion: engine.version };
       this.#store.durable(() => {
@@ -374,6 +381,11 @@ export class ControlPlane {
     });
   }
 
+  /** What a node said last; null while it does not answer. */
+  observation(nodeId: string): NodeObservation | null {
+    return this.#fleet.observation(nodeId);
+  }
+
   get usage(): UsageBoard {
     return this.#usage;
   }
@@ -402,6 +414,16 @@ export class ControlPlane {
       refresh: () => this.#link.refresh(cache.name),
       publish: () => this.#publish(),
     };
+  }
+
+  /** Development certificates for the caches that use them: made if absent, renewed before they end. */
+  async #ensureCertificate(specs: readonly CacheSpec[]): Promise<void> {
+    const users = specs.filter((spec) => spec.tls !== 'off' && spec.tlsCertFile === undefined);
+    if (users.length === 0) return;
+    // Loaded only by those who need it: it is the largest library of the daemon.
+    const { ensureDevelopmentCertificate } = await import('./development-certificate.ts');
+    const names = users.flatMap((spec) => [spec.bind, spec.announceHost ?? spec.bind]);
+    await ensureDevelopmentCertificate(this.#options.paths.tls, names);
   }
 
   #makeTopology(version: number): Topology {

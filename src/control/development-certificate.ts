@@ -32,7 +32,9 @@ export async function ensureDevelopmentCertificate(
     ? new x509.X509Certificate(readFileSync(paths.certFile, 'utf8'))
     : null;
   const had = present === null ? [] : namesOf(present);
-  const wanted = new Set(['localhost', '127.0.0.1', '::1', hostname(), ...had, ...names]);
+  const wanted = new Set(
+    ['localhost', '127.0.0.1', '::1', hostname(), ...had, ...names].map(canonical),
+  );
   wanted.delete('0.0.0.0');
   wanted.delete('::');
   const enough =
@@ -107,7 +109,12 @@ async function authorityIn(tlsDir: string): Promise<{
 
 function namesOf(certificate: x509.X509Certificate): string[] {
   const extension = certificate.getExtension(x509.SubjectAlternativeNameExtension);
-  return extension?.names.items.map((name) => name.value) ?? [];
+  return extension?.names.items.map((name) => canonical(name.value)) ?? [];
+}
+
+/** One spelling for an IPv6 address: certificates are read back with all of its groups written out. */
+function canonical(name: string): string {
+  return isIP(name) === 6 ? new URL(`http://[${name}]`).hostname.slice(1, -1) : name;
 }
 
 async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {

@@ -53,7 +53,7 @@ interface Entry {
   youngDeaths: number;
 }
 
-const INFO_SECTIONS = ['server', 'memory', 'persistence', 'replication', 'keyspace'];
+const INFO_SECTIONS = ['server', 'memory', 'persistence', 'stats', 'replication', 'keyspace'];
 const RECONNECT_MS = 50;
 const POLL_MS = 1_000;
 const POLL_TIMEOUT_MS = 2_000;

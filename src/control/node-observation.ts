@@ -31,6 +31,11 @@ export interface NodeObservation {
   readonly replicaOffsets: ReadonlyMap<number, number>;
   readonly usedMemoryBytes: number;
   readonly keys: number;
+  /** Counters since the process started. */
+  readonly hits: number;
+  readonly misses: number;
+  readonly evictedKeys: number;
+  readonly expiredKeys: number;
   readonly version: string | null;
 }
 
@@ -45,7 +50,7 @@ export function parseInfo(text: string): InfoFields {
   return fields;
 }
 
-/** From INFO with the sections server, memory, persistence, replication and keyspace. */
+/** From INFO with the sections server, memory, persistence, stats, replication and keyspace. */
 export function observationOf(info: InfoFields): NodeObservation {
   const replica = info.get('role') === 'slave';
   const replicaOffsets = new Map<number, number>();
@@ -70,6 +75,10 @@ export function observationOf(info: InfoFields): NodeObservation {
     replicaOffsets,
     usedMemoryBytes: Number(info.get('used_memory') ?? 0),
     keys,
+    hits: Number(info.get('keyspace_hits') ?? 0),
+    misses: Number(info.get('keyspace_misses') ?? 0),
+    evictedKeys: Number(info.get('evicted_keys') ?? 0),
+    expiredKeys: Number(info.get('expired_keys') ?? 0),
     version: info.get('valkey_version') ?? info.get('redis_version') ?? null,
   };
 }

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -428,4 +437,59 @@ test('a shutdown ends every process, and what was there starts again', async () 
     return answers.every((info) => info.includes('cluster_slots_ok:16384'));
   });
   await daemon.close();
+});
+
+test('a cache whose nodes cannot start is create-failed, leaves nothing, and may be tried again', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'springtide-broken-'));
+  const binary = join(dir, 'valkey-server');
+  const script =
+    '#!/bin/sh\n[ "$1" = --version ] && echo "Valkey server v=9.1.2 sha=0:0" && exit 0\necho broken on purpose\nexit 1\n';
+  writeFileSync(binary, script, { mode: 0o755 });
+  const daemon = new TestDaemon([`--engine-binary=${binary}`]);
+  await daemon.start();
+  try {
+    const spec = { name: 'never', shards: 1, port: await freePort() };
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await assert.rejects(daemon.operation('POST', '/v1/caches', spec), /broken on purpose/);
+      const cache = await daemon.cache('never');
+      assert.equal(cache.state, 'create-failed');
+      assert.match(cache.reason!, /broken on purpose/);
+      assert.deepEqual(daemon.topology().caches, []);
+    }
+    await daemon.operation('DELETE', '/v1/caches/never');
+    assert.deepEqual(readdirSync(daemon.paths.nodes), []);
+    assert.deepEqual((await daemon.status()).caches, []);
+  } finally {
+    await daemon.close();
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test('metrics: valid exposition text with every name that the document has', async () => {
+  const daemon = new TestDaemon();
+  await daemon.start();
+  try {
+    await daemon.create({ name: 'seen', shards: 1, replicas: 1, port: await freePort() });
+    await daemon.healthy('seen');
+    const { metricsUrl } = await daemon.status();
+    const answer = await fetch(metricsUrl!);
+    assert.match(answer.headers.get('content-type')!, /^text\/plain/);
+    const text = await answer.text();
+    for (const line of text.split('\n')) {
+      assert.match(line, /^$|^# (HELP|TYPE) \S+ .+$|^\w+(\{[^}]*\})? \S+$/);
+    }
+    const documented = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
+    for (const row of documented.split('\n').filter((one) => one.startsWith('| `springtide_'))) {
+      for (const [, name] of row.split('|')[1]!.matchAll(/`(springtide_\w+[a-z])`/g)) {
+        assert.ok(text.includes(`# TYPE ${name!} `), name!);
+      }
+    }
+    assert.match(
+      text,
+      /springtide_node_up\{cache="seen",node="[^"]+",shard="0",role="replica"\} 1/,
+    );
+    assert.match(text, /springtide_cache_available\{cache="seen"\} 1/);
+  } finally {
+    await daemon.close();
+  }
 });

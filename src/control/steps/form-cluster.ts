@@ -28,6 +28,7 @@ export function slotRange(index: number, shards: number): { first: number; last:
 
 export async function formCluster(context: StepContext): Promise<void> {
   const { store, fleet, cache, signal } = context;
+  await Promise.all(store.nodes(cache.id).map((node) => learnIdentity(context, node)));
   const nodes = store.nodes(cache.id);
   const primaries = nodes.filter((node) => node.role === 'primary');
   const setTimeouts = (ms: number) =>
@@ -51,6 +52,12 @@ export async function formCluster(context: StepContext): Promise<void> {
   );
   await setTimeouts(CLUSTER_NODE_TIMEOUT_MS);
   store.updateCache(cache.id, { formed: true });
+}
+
+/** Asked again rather than trusted: a daemon may have died between a node's start and writing its identity down. */
+async function learnIdentity(context: StepContext, node: NodeRecord): Promise<void> {
+  const clusterNodeId = String(await context.fleet.call(node.id, ['CLUSTER', 'MYID']));
+  context.store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
 }
 
 async function handOutSlots(context: StepContext, node: NodeRecord): Promise<void> {

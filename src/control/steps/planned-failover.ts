@@ -1,9 +1,13 @@
 /**
  * Changes the places of a primary and one of its replicas while both live, losing nothing.
  *
- * Sharded: CLUSTER FAILOVER, in which the engine pauses writes until the replica has applied them all. Unsharded: the same
- * by hand. The engine's own FAILOVER waits for the replica's next acknowledgement, which comes once a second
- * (replicationCron), so that writes stand still for up to a second; the offsets themselves agree within milliseconds.
+ *   in reach -> writes pause on the primary -> offsets agree -> the replica takes over -> the primary follows it
+ *
+ * The engine's own ways are not used, because writes stand still in them for much longer: FAILOVER (unsharded) waits for
+ * the replica's acknowledgement, which comes once a second (replicationCron); CLUSTER FAILOVER asks the other primaries
+ * for their votes, and is left waiting for 5 s where one votes a second time about the same primary within twice the node
+ * timeout, or has not heard yet whose replica this is (clusterSendFailoverAuthIfNeeded). Votes guard against two who
+ * decide; here one decides, who talks to both.
  */
 import type { NodeRecord } from '../store.ts';
 import type { Step } from '../step.ts';
@@ -14,7 +18,6 @@ import { waitUntil } from './wait-until.ts';
 /** In reach of its primary before it begins, or the pause of writes would be felt. */
 const CLOSE_BYTES = 1024 ** 2;
 const IN_REACH_TIMEOUT_MS = 30_000;
-const SWITCH_TIMEOUT_MS = 10_000;
 /** Well below the default deadline of held requests. */
 const PAUSE_MS = 2_000;
 
@@ -22,7 +25,7 @@ export async function plannedFailover(
   context: StepContext,
   step: Extract<Step, { kind: 'planned-failover' }>,
 ): Promise<void> {
-  const { store, fleet, cache, signal } = context;
+  const { store, fleet, signal } = context;
   const node = store.node(step.nodeId);
   const primary = store.node(step.primaryId);
   if (node === undefined || primary === undefined || node.role === 'primary') return;
@@ -42,44 +45,26 @@ export async function plannedFailover(
     },
     { timeoutMs: IN_REACH_TIMEOUT_MS, everyMs: 50, signal },
   );
-  if (cache.spec.sharding) await switchShard(context, node, primary);
-  else await switchPair(context, node, primary);
+  if (fleet.observation(node.id)?.role === 'primary') {
+    recordPrimary(context, node.shard, node.id);
+    return;
+  }
+  await changePlaces(context, node, primary);
   context.event(
     'failover',
     `node ${node.id} is the primary of shard ${node.shard} now, ${primary.id} its replica (planned)`,
   );
 }
 
-async function switchShard(
+async function changePlaces(
   context: StepContext,
   node: NodeRecord,
   primary: NodeRecord,
 ): Promise<void> {
-  const { fleet } = context;
-  if (fleet.observation(node.id)?.role !== 'primary') {
-    await fleet.call(node.id, ['CLUSTER', 'FAILOVER']);
-  }
-  await waitUntil(
-    `node ${node.id} becoming primary`,
-    async () => {
-      const [seen, old] = await Promise.all([fleet.observe(node.id), fleet.observe(primary.id)]);
-      return seen?.role === 'primary' && old?.role !== 'primary';
-    },
-    { timeoutMs: SWITCH_TIMEOUT_MS, everyMs: 5, signal: context.signal },
-  );
-  context.refresh();
-  recordPrimary(context, node.shard, node.id);
-  context.publish();
-}
-
-async function switchPair(
-  context: StepContext,
-  node: NodeRecord,
-  primary: NodeRecord,
-): Promise<void> {
-  const { store, fleet, cache, signal } = context;
+  const { fleet, cache, signal } = context;
   // Ends by itself: should this daemon die now, writes go on where they were.
   await fleet.call(primary.id, ['CLIENT', 'PAUSE', PAUSE_MS, 'WRITE']);
+  let changed = false;
   try {
     await waitUntil(
       `replica ${node.id} having all writes`,
@@ -93,15 +78,32 @@ async function switchPair(
     );
     // Written down before it is done: with two that follow nobody, the one that is meant to be primary is it.
     recordPrimary(context, node.shard, node.id);
-    await fleet.call(node.id, ['REPLICAOF', 'NO', 'ONE'], PAUSE_MS / 4);
+    const command = cache.spec.sharding
+      ? ['CLUSTER', 'FAILOVER', 'TAKEOVER']
+      : ['REPLICAOF', 'NO', 'ONE'];
+    await fleet.call(node.id, command, PAUSE_MS / 4);
+    changed = true;
     context.refresh();
-    const others = store.nodes(cache.id).filter((other) => other.id !== node.id);
-    await Promise.allSettled(
-      others.map((other) => fleet.call(other.id, ['REPLICAOF', '127.0.0.1', node.port])),
-    );
+    if (!cache.spec.sharding) await followUnsharded(context, node);
     context.publish();
+    await waitUntil(
+      `node ${primary.id} following ${node.id}`,
+      async () => (await fleet.observe(primary.id))?.role === 'replica',
+      { timeoutMs: PAUSE_MS / 2, everyMs: 2, signal },
+    );
+    changed = false;
   } finally {
-    // Whoever was paused is told now that this is a replica, and asks the new primary.
-    await fleet.call(primary.id, ['CLIENT', 'UNPAUSE']).catch(() => undefined);
+    // Whoever was paused is told now that this is a replica, and asks the new primary. If it is none yet, nobody may
+    // write to it: the pause runs on until its end.
+    if (!changed) await fleet.call(primary.id, ['CLIENT', 'UNPAUSE']).catch(() => undefined);
   }
+}
+
+/** In a cluster the others hear it from the new primary; here they are told. */
+async function followUnsharded(context: StepContext, node: NodeRecord): Promise<void> {
+  const { store, fleet, cache } = context;
+  const others = store.nodes(cache.id).filter((other) => other.id !== node.id);
+  await Promise.allSettled(
+    others.map((other) => fleet.call(other.id, ['REPLICAOF', '127.0.0.1', node.port])),
+  );
 }

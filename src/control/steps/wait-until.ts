@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { SpringtideError } from '../../lib/errors.ts';
 
 /** Raised when what a step waited for did not come in time. */
-export class StepTimeout extends Error {
+export class StepTimeout extends SpringtideError<'STEP_TIMEOUT'> {
   constructor(what: string, timeoutMs: number) {
-    super(`${what} did not happen within ${timeoutMs} ms`);
-    this.name = 'StepTimeout';
+    super('STEP_TIMEOUT', `${what} did not happen within ${timeoutMs} ms`);
   }
 }
 
