@@ -1,4 +1,5 @@
 /** What a client has said about itself and about its connection. */
+import type { Monitor } from './monitor.ts';
 import type { Transaction } from './transaction.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
@@ -24,8 +25,8 @@ export interface ClientState {
   /** Between MULTI and EXEC, or watching. */
   transaction: Transaction | null;
   subscriptions: Subscriptions | null;
-  /** Replaces the plain way of the next commands: MONITOR, tracking. Called when the session closes or is reset. */
-  detach: (() => void) | null;
+  /** Sees the commands of all clients. */
+  monitor: Monitor | null;
   /** In a blocking command: ends it (CLIENT UNBLOCK). */
   unblock: ((withError: boolean) => void) | null;
 }
@@ -47,7 +48,7 @@ export function newClientState(): ClientState {
     muted: false,
     transaction: null,
     subscriptions: null,
-    detach: null,
+    monitor: null,
     unblock: null,
   };
 }

@@ -2,7 +2,7 @@
  * Everything that is not a plain forwarded command: the checks that the engine makes before it executes (in its order:
  * known? arity? logged in? allowed here?), then by plan: split, fanned out, blocking, refused, or one of the handlers.
  */
-import { FLAG_NO_AUTH, FLAG_WRITE, type Command, type RequestArguments } from '../protocol/command-table.ts';
+import { FLAG_MAY_REPLICATE, FLAG_NO_AUTH, FLAG_READONLY, FLAG_WRITE, type Command, type RequestArguments } from '../protocol/command-table.ts';
 import { hashSlot } from '../protocol/hash-slot.ts';
 import { messageOf } from '../lib/errors.ts';
 import { blockingCommand, mayBlock } from './blocking.ts';
@@ -105,7 +105,7 @@ export class SessionCommands {
       client.replyOff ||
       client.skipNext ||
       client.transaction?.open === true ||
-      client.detach !== null ||
+      client.monitor !== null ||
       (client.resp === 2 && client.subscriptions !== null && client.subscriptions.count > 0);
   }
 
@@ -132,8 +132,7 @@ export class SessionCommands {
 
   onClosed(session: Session): void {
     const client = session.client;
-    client.detach?.();
-    client.detach = null;
+    client.monitor?.close();
     session.service.hub.leave(session);
     endTransaction(session);
     client.unblock = null;
@@ -154,6 +153,10 @@ export class SessionCommands {
       return errorReply(
         `ERR Can't execute '${command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
       );
+    }
+    if (session.client.monitor !== null && (command.flags & TOUCHES_KEYS) !== 0) {
+      // The engine holds a monitor for a kind of replica (server.c, processCommand).
+      return errorReply("ERR Replica can't interact with the keyspace");
     }
     return null;
   }
@@ -239,6 +242,7 @@ export class SessionCommands {
 }
 
 const NOTHING = Buffer.alloc(0);
+const TOUCHES_KEYS = FLAG_WRITE | FLAG_READONLY | FLAG_MAY_REPLICATE;
 const KEY_TOO_LONG = -2;
 
 /** Slot of the first key, NO_SLOT without keys, KEY_TOO_LONG. */

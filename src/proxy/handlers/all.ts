@@ -5,6 +5,7 @@ import { clientHandlers } from './client.ts';
 import { clusterHandlers } from './cluster.ts';
 import { connectionHandlers } from './connection.ts';
 import { infoHandlers } from './info.ts';
+import { monitorHandlers } from './monitor.ts';
 import { publishHandlers } from './publish.ts';
 import { pubsubHandlers } from './pubsub.ts';
 import { scanHandlers } from './scan.ts';
@@ -17,6 +18,7 @@ export const allHandlers: HandlerTable = {
   ...clientHandlers,
   ...infoHandlers,
   ...scanHandlers,
+  ...monitorHandlers,
   ...pubsubHandlers,
   ...publishHandlers,
   ...pubsubCountHandlers,

@@ -131,7 +131,7 @@ export const BAD_NAME = 'ERR Client names cannot contain spaces, newlines or spe
 function reset(session: Session): Buffer {
   endTransaction(session);
   const { service } = session;
-  session.client.detach?.();
+  session.client.monitor?.close();
   service.hub.leave(session);
   Object.assign(session.client, newClientState());
   session.authenticated = false;

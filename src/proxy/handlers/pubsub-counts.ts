@@ -3,40 +3,52 @@ import { encodeReply, type RespValue } from '../../protocol/resp-value.ts';
 import { globMatch } from '../../protocol/glob-match.ts';
 import { countsAnswer, type CountsQuestion } from '../peer-answers.ts';
 import type { Session } from '../session.ts';
-import type { Call, CommandHandler, HandlerTable } from '../session-commands.ts';
+import type { CommandHandler, HandlerTable } from '../session-commands.ts';
 import type { TopicKind } from '../topic.ts';
 
 export const pubsubCountHandlers: HandlerTable = {
-  'pubsub|channels': counting((session, call) => channels(session, call, 'channel')),
-  'pubsub|shardchannels': counting((session, call) => channels(session, call, 'shard')),
-  'pubsub|numsub': counting((session, call) => numbers(session, call, 'channel')),
-  'pubsub|shardnumsub': counting((session, call) => numbers(session, call, 'shard')),
+  'pubsub|channels': counting((session, args) => channels(session, args, 'channel')),
+  'pubsub|shardchannels': counting((session, args) => channels(session, args, 'shard')),
+  'pubsub|numsub': counting((session, args) => numbers(session, args, 'channel')),
+  'pubsub|shardnumsub': counting((session, args) => numbers(session, args, 'shard')),
   'pubsub|numpat': counting(async (session) => (await counts(session, { kind: 'pattern' })).size),
 };
 
 /** Lets the engine judge first, by the same command: what it refuses (rights, arguments) is refused in its words. */
-function counting(count: (session: Session, call: Call) => Promise<RespValue>): CommandHandler {
+function counting(
+  count: (session: Session, args: readonly Buffer[]) => Promise<RespValue>,
+): CommandHandler {
   return async (session, call) => {
+    // The call's bytes hold only until the first wait.
+    const args = call.args.map((arg) => Buffer.from(arg));
     const judged = await session.service.router.askBytes(Buffer.from(call.bytes), {
       lane: session.lane!,
     });
     if (judged[0] === MINUS) return judged;
-    return encodeReply(await count(session, call), session.client.resp);
+    return encodeReply(await count(session, args), session.client.resp);
   };
 }
 
-async function channels(session: Session, call: Call, kind: TopicKind): Promise<RespValue> {
-  const pattern = call.args[2]?.toString('latin1');
+async function channels(
+  session: Session,
+  args: readonly Buffer[],
+  kind: TopicKind,
+): Promise<RespValue> {
+  const pattern = args[2]?.toString('latin1');
   const names = [...(await counts(session, { kind })).keys()];
   const matching = pattern === undefined ? names : names.filter((name) => globMatch(pattern, name));
   return matching.map((name) => Buffer.from(name, 'latin1'));
 }
 
-async function numbers(session: Session, call: Call, kind: TopicKind): Promise<RespValue> {
-  const args = call.args.slice(2);
-  const names = args.map((arg) => arg.toString('latin1'));
+async function numbers(
+  session: Session,
+  args: readonly Buffer[],
+  kind: TopicKind,
+): Promise<RespValue> {
+  const asked = args.slice(2);
+  const names = asked.map((arg) => arg.toString('latin1'));
   const subscribers = await counts(session, { kind, names });
-  return args.flatMap((arg, i): RespValue[] => [arg, subscribers.get(names[i]!) ?? 0]);
+  return asked.flatMap((arg, i): RespValue[] => [arg, subscribers.get(names[i]!) ?? 0]);
 }
 
 /** Clients per name, of this proxy and of the others. */

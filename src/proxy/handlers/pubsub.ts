@@ -1,9 +1,10 @@
 /** SUBSCRIBE and its kin (pubsub.c); the subscriptions themselves are the hub's. */
 import { hashSlot } from '../../protocol/hash-slot.ts';
 import { RespError, encodeReply, RespPush, textOf } from '../../protocol/resp-value.ts';
+import { answerLater } from '../answer-later.ts';
 import { CROSS_SLOT, errorReply } from '../proxy-error.ts';
 import { NO_SLOT } from '../request.ts';
-import { STALL_BUSY, type Session } from '../session.ts';
+import type { Session } from '../session.ts';
 import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
 import { Subscriptions } from '../subscriptions.ts';
 import { TOPIC_WORDS, type TopicKind } from '../topic.ts';
@@ -39,22 +40,6 @@ function subscribe(session: Session, call: Call, kind: TopicKind): Buffer | null
     answer(names.map(({ name }, i) => confirmation(session, kind, 'subscribe', name, outcome[i]!)));
   });
   return null;
-}
-
-/**
- * Keeps the command's place until the answer is called, with an error or with confirmations. These count as pushes:
- * CLIENT REPLY does not silence them.
- */
-function answerLater(session: Session, call: Call): (reply: Buffer | readonly Buffer[]) => void {
-  const place = session.reserve(call.planned);
-  session.stall(STALL_BUSY);
-  return (reply) => {
-    if (session.closed) return;
-    if (!Buffer.isBuffer(reply)) place.muted = false;
-    session.complete(place, Buffer.isBuffer(reply) ? reply : Buffer.concat(reply));
-    session.service.commands.updateSpecial(session);
-    session.release();
-  };
 }
 
 /** The names that a command gives, or why they cannot be: too long, or in several slots of a sharded cache. */
