@@ -1,4 +1,5 @@
 /** The picture that control publishes to proxies, made from the store alone. */
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Topology, TopologyCache } from '../model/topology.ts';
 import type { CacheUser } from '../model/user.ts';
@@ -86,6 +87,8 @@ function cachePart(
   };
 }
 
+/** What clients are told to connect to. "All addresses" is none: then the machine's name. */
 export function announceHost(cache: CacheRecord): string {
-  return cache.spec.announceHost ?? cache.spec.bind;
+  const { announceHost: announced, bind } = cache.spec;
+  return announced ?? (bind === '0.0.0.0' || bind === '::' ? hostname() : bind);
 }
