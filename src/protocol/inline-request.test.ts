@@ -45,8 +45,16 @@ test('words, quotes and escapes are split as sdssplitargs does', () => {
   assert.deepEqual(split('a\0b c'), ['a']);
 });
 
-test('quotes that do not close, or close inside a word, are refused', () => {
-  for (const line of ['"a', "'a", '"a"b', "'a'b", '"a\\"', "'a\\'", '"', 'a "b"c d', '"a\0"']) {
+test('a word goes on after its closing quote; the last byte of a line closes', () => {
+  assert.deepEqual(split(`a"b c"d'e f'`), ['ab cde f']);
+  assert.deepEqual(split(`""x ''`), ['x', '']);
+  assert.deepEqual(split(String.raw`"a\"`), ['a\\']);
+  assert.deepEqual(split(String.raw`'a\'`), ['a\\']);
+  assert.deepEqual(split(String.raw`'a\'b'`), ["a'b"]);
+});
+
+test('quotes that do not close are refused', () => {
+  for (const line of ['"a', "'a", '"a\\"b', "'a\\'b", '"', 'a "b"c" d', '"a\0"', '"a\\" ']) {
     assert.equal(split(line), null, line);
   }
 });

@@ -1,7 +1,7 @@
 /**
  * Inline commands: a line of words instead of RESP, for people on telnet. The rules of quoting are the engine's
- * sdssplitargs (sds.c): "..." with \n \r \t \b \a \xHH escapes, '...' with \' only, and a closing quote must be followed
- * by white space or the end.
+ * sdssplitargs (sds.c) as of 9.1: "..." with \n \r \t \b \a \xHH escapes, '...' with \' only; a word goes on after its
+ * closing quote (before 9.1 that was an error); a quote that is the last byte of the line closes, whatever is before it.
  */
 import { encodeRequest } from './request-encoder.ts';
 
@@ -33,25 +33,21 @@ export function splitInline(line: Uint8Array): Buffer[] | null {
         if (byte === BACKSLASH && line[pos + 1] === LOWER_X && isHex(line[pos + 2]) && isHex(line[pos + 3])) {
           word.push(hexValue(line[pos + 2]!) * 16 + hexValue(line[pos + 3]!));
           pos += 3;
-        } else if (byte === BACKSLASH && pos + 1 < line.length) {
+        } else if (byte === BACKSLASH && pos + 2 < line.length) {
           pos++;
           word.push(ESCAPES[line[pos]!] ?? line[pos]!);
         } else if (byte === DOUBLE_QUOTE) {
-          if (pos + 1 < line.length && !isSpace(line[pos + 1]!)) return null;
-          pos++;
-          break;
+          quote = 0;
         } else {
           word.push(byte);
         }
       } else if (quote === SINGLE_QUOTE) {
         if (byte === 0) return null;
-        if (byte === BACKSLASH && line[pos + 1] === SINGLE_QUOTE) {
+        if (byte === BACKSLASH && line[pos + 1] === SINGLE_QUOTE && pos + 2 < line.length) {
           pos++;
           word.push(SINGLE_QUOTE);
         } else if (byte === SINGLE_QUOTE) {
-          if (pos + 1 < line.length && !isSpace(line[pos + 1]!)) return null;
-          pos++;
-          break;
+          quote = 0;
         } else {
           word.push(byte);
         }
