@@ -1,6 +1,6 @@
 /**
  * Everything that is not a plain forwarded command: the checks that the engine makes before it executes (in its order:
- * known? arity? logged in? allowed here?), then by plan: split, fanned out, blocking, refused, or one of the handlers.
+ * logged in? known? arity? allowed here?), then by plan: split, fanned out, blocking, refused, or one of the handlers.
  */
 import { FLAG_MAY_REPLICATE, FLAG_NO_AUTH, FLAG_READONLY, FLAG_WRITE, type Command, type RequestArguments } from '../protocol/command-table.ts';
 import { hashSlot } from '../protocol/hash-slot.ts';
@@ -140,13 +140,18 @@ export class SessionCommands {
 
   /** Why the engine would not execute this; null when it would. */
   #refusal(session: Session, planned: PlannedCommand | null, buf: Buffer, args: RequestArguments): Buffer | null {
+    if (!session.authenticated && (planned === null || (planned.command.flags & FLAG_NO_AUTH) === 0)) {
+      return planned?.command.name === 'exec' ? abortExec(session, 'NOAUTH Authentication required.') : NO_AUTH;
+    }
     if (planned === null) return unknownCommand(buf, args);
     const { command } = planned;
     if (command.subcommands !== null) {
       return args.argc < 2 ? wrongArity(command.name) : unknownSubcommand(command, buf, args);
     }
-    if (!command.fits(args.argc)) return command.name === 'exec' ? abortExec(session) : wrongArity(command.name);
-    if (!session.authenticated && (command.flags & FLAG_NO_AUTH) === 0) return NO_AUTH;
+    if (!command.fits(args.argc)) {
+      if (command.name !== 'exec') return wrongArity(command.name);
+      return abortExec(session, "wrong number of arguments for 'exec' command");
+    }
     if (planned.kind === PLAN_REFUSED) return noPermission(session.client.user, command.name);
     const { subscriptions, resp } = session.client;
     if (resp === 2 && subscriptions !== null && subscriptions.count > 0 && !SUBSCRIBED_COMMANDS.has(command.name)) {
@@ -255,9 +260,9 @@ function slotOf(command: Command, buf: Buffer, args: RequestArguments, keyMaximu
 }
 
 /** An EXEC that cannot even begin ends its transaction (multi.c, execCommandAbort). */
-function abortExec(session: Session): Buffer {
+function abortExec(session: Session, reason: string): Buffer {
   endTransaction(session);
-  return errorReply("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+  return errorReply(`EXECABORT Transaction discarded because of: ${reason}`);
 }
 
 /** server.c, commandCheckExistence: the name and the first arguments, 128 bytes of each at most. */
