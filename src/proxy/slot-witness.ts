@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { SLOT_COUNT } from '../protocol/hash-slot.ts';
 import { entriesOf, textOf } from '../protocol/resp-value.ts';
+import { askOnce } from './ask-once.ts';
 import type { CacheRouter } from './cache-router.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -59,7 +60,7 @@ export class SlotWitness {
 
   /**
    * Two nodes with the same origin have the same order of keys in a slot's table: one seed of hashing (9.1's `hash-seed`,
-   * given to all nodes of a cache), else one process. 1..65535.
+   * given to all nodes of a cache), else one process. 1..65535; 0 when the node does not answer.
    */
   async origin(node: number): Promise<number> {
     const known = this.#origins.get(node);
@@ -68,7 +69,8 @@ export class SlotWitness {
     const entry = { upstream: this.connection(node), origin: this.#askOrigin(node) };
     this.#origins.set(node, entry);
     const origin = await entry.origin;
-    entry.upstream = this.connection(node);
+    if (origin === 0) this.#origins.delete(node);
+    else entry.upstream = this.connection(node);
     return origin;
   }
 
@@ -87,7 +89,7 @@ export class SlotWitness {
   }
 
   async #ask(node: number): Promise<NodeSlots | null> {
-    const text = textOf(await this.#router.ask(['CLUSTER', 'NODES'], { node }));
+    const text = textOf(await askOnce(this.#router, node, ['CLUSTER', 'NODES']));
     return text === null ? null : this.#parse(text, node);
   }
 
@@ -125,13 +127,12 @@ export class SlotWitness {
   }
 
   async #askOrigin(node: number): Promise<number> {
-    const config = new Map(
-      entriesOf(await this.#router.ask(['CONFIG', 'GET', 'hash-seed'], { node })),
-    );
-    const seed = textOf(config.get('hash-seed')) ?? '';
-    const server = textOf(await this.#router.ask(['INFO', 'server'], { node })) ?? '';
-    const identity =
-      seed === '' ? `process ${/run_id:(\w+)/.exec(server)?.[1] ?? ''}` : `seed ${seed}`;
+    const config = await askOnce(this.#router, node, ['CONFIG', 'GET', 'hash-seed']);
+    const seed = textOf(new Map(entriesOf(config)).get('hash-seed')) ?? '';
+    const server = textOf(await askOnce(this.#router, node, ['INFO', 'server'])) ?? '';
+    const process = /run_id:(\w+)/.exec(server)?.[1];
+    if (process === undefined) return 0;
+    const identity = seed === '' ? `process ${process}` : `seed ${seed}`;
     return createHash('sha256').update(identity).digest().readUInt16BE(0) || 1;
   }
 }

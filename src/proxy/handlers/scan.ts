@@ -16,6 +16,7 @@ import {
   textOf,
   type RespValue,
 } from '../../protocol/resp-value.ts';
+import { askOnce } from '../ask-once.ts';
 import { CLUSTER_DOWN, errorReply } from '../proxy-error.ts';
 import {
   engineCursor,
@@ -66,7 +67,7 @@ async function scan(session: Session, call: Call): Promise<Buffer> {
       continue;
     }
     rounds++;
-    keys.push(...round.keys);
+    for (const key of round.keys) keys.push(key);
     cursor = round.next;
     if (keys.length >= count || (keys.length > 0 && !round.cut)) break;
     if (keys.length === 0 && rounds >= EMPTY_ROUNDS_MAXIMUM) break;
@@ -95,6 +96,7 @@ async function readOn(
   const atTarget = cursor.secondPass && target !== undefined && target >= 0;
   const node = atTarget ? target : owner;
   const origin = await witness.origin(node);
+  if (origin === 0) return null;
   const position = cursor.origin === origin ? cursor.position : 0n;
   // A second pass whose target is the owner by now goes on there; any other owner has to be read from the start.
   const secondPass = cursor.secondPass && (atTarget || cursor.origin === origin);
@@ -104,7 +106,8 @@ async function readOn(
     engineCursor(slot, position),
     secondPass ? DEFAULT_COUNT : useful(before, slot, count),
   );
-  const reply = await router.ask(request, { lane: session.lane!, node, slot });
+  const reply = await askOnce(router, node, request, session.lane!);
+  if (reply === null) return null;
   if (reply instanceof RespError) return reply;
   const after = await witness.now(owner);
   const unchanged =
@@ -129,6 +132,7 @@ async function readOn(
       return { keys: within, next: startOf(slot + 1), cut: true };
     if (target < 0) return null;
     const second = { slot, position: 0n, origin: await witness.origin(target), secondPass: true };
+    if (second.origin === 0) return null;
     return { keys: within, next: second, cut: true };
   }
   const end = next === null ? SLOT_COUNT : next.slot;
