@@ -3,12 +3,15 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { engineCursor, formatCursor, parseCursor, parseEngineCursor } from './scan-cursor.ts';
 
-const place = fc.record({
-  slot: fc.integer({ min: 0, max: 16_383 }),
-  position: fc.bigInt({ min: 0n, max: (1n << 33n) - 1n }),
-  origin: fc.integer({ min: 0, max: 65_535 }),
-  secondPass: fc.boolean(),
-});
+const place = fc.record(
+  {
+    slot: fc.integer({ min: 0, max: 16_383 }),
+    position: fc.bigInt({ min: 0n, max: (1n << 33n) - 1n }),
+    origin: fc.integer({ min: 0, max: 65_535 }),
+    secondPass: fc.boolean(),
+  },
+  { noNullPrototype: true },
+);
 
 describe('the cursor of SCAN over shards', () => {
   it('comes back as it was given', () => {
