@@ -308,7 +308,8 @@ export class Session implements RequestSink, Flushable {
   onData(chunk: Buffer, length: number): void {
     this.#turn.tick();
     this.#router.meter.bytesIn += length;
-    if (this.#stall !== 0) this.#keepUnread(chunk, 0, length);
+    // What waits unread goes first, also when the stall is over and #resume is still to come.
+    if (this.#stall !== 0 || this.#unreadBytes !== 0) this.#keepUnread(chunk, 0, length);
     else if (this.#input !== null) this.#feed(chunk, length);
     else this.#parse(chunk, 0, length, false);
   }
