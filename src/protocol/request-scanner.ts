@@ -132,15 +132,13 @@ export class RequestScanner {
       let length = this.#bulk;
       if (length < 0) {
         if (pos >= end) return this.#suspend(argc, pos, -1, pos + 1);
-        if (buf[pos] !== DOLLAR) {
-          return this.#fail(`expected '$', got '${printable(buf[pos]!)}'`);
-        }
         const next = this.#number(buf, pos + 1, end);
         if (next === NO_LINE) {
           if (end - pos > LINE_MAXIMUM_BYTES) return this.#fail('too big bulk count string');
           return this.#suspend(argc, pos, -1, end + 1);
         }
         if (next === BAD_LINE_END) return this.#fail(INVALID_CRLF);
+        if (buf[pos] !== DOLLAR) return this.#fail(`expected '$', got '${printable(buf[pos]!)}'`);
         length = this.#value;
         if (next === NOT_A_NUMBER || length < 0 || length > this.bulkMaximumBytes) {
           return this.#fail('invalid bulk length');
