@@ -53,6 +53,8 @@ export interface RouterParts {
 /** Immediate tries after MOVED or ASK; then the map is in motion and each further try waits. */
 const IMMEDIATE_TRIES = 5;
 const RETRY_TICK_MS = 5;
+/** The slot map is asked for at least this often. */
+const REFRESH_MS = 5000;
 /** Private connections kept for the next blocking command, for each lane and node. */
 const FREE_PRIVATE_MAXIMUM = 32;
 /** Lanes that nobody uses are closed after this. */
@@ -93,6 +95,7 @@ export class CacheRouter implements UpstreamOwner {
   #retryTimer: NodeJS.Timeout | null = null;
   #refreshing = false;
   #refreshAgain = false;
+  #refreshedAtMs = 0;
   #readyWaiters: (() => void)[] = [];
   /** Sessions that wait for a congested upstream. */
   readonly #drainWaiters = new Map<Upstream, Set<() => void>>();
@@ -247,7 +250,26 @@ export class CacheRouter implements UpstreamOwner {
       const upstream = free.pop()!;
       if (!upstream.closed) return upstream;
     }
-    return this.openPrivate(node, lane.handshake);
+    return this.openLike(lane, node);
+  }
+
+  /** A new private connection of the lane's kind. */
+  openLike(lane: Lane, node: number, handlers: PrivateHandlers = {}): Upstream {
+    const { tracking } = lane.kind;
+    if (tracking === undefined) return this.openPrivate(node, lane.handshake(node), handlers);
+    return this.openPrivate(node, lane.handshake(node), {
+      onPush: (push) => tracking.onPush(push),
+      onClosed: (error) => {
+        tracking.onClosed(node);
+        handlers.onClosed?.(error);
+      },
+    });
+  }
+
+  /** Closes a lane that nobody is on any more. */
+  dropLane(lane: Lane): void {
+    this.#lanes.delete(lane.key);
+    for (const upstream of [...lane.upstreams, ...lane.free.flat()]) upstream?.destroy();
   }
 
   /** Gives a private connection back that has no state left on it. */
@@ -330,6 +352,7 @@ export class CacheRouter implements UpstreamOwner {
       return;
     }
     this.#refreshing = true;
+    this.#refreshedAtMs = performance.now();
     void this.#refreshNow();
   }
 
@@ -373,8 +396,13 @@ export class CacheRouter implements UpstreamOwner {
 
   #open(lane: Lane, node: number): Upstream {
     const { host, port } = this.nodes[node]!;
-    const upstream = new Upstream({ host, port }, node, lane.handshake, this, this.turn, this.read);
+    const upstream = new Upstream({ host, port }, node, lane.handshake(node), this, this.turn, this.read);
     lane.upstreams[node] = upstream;
+    const { tracking } = lane.kind;
+    if (tracking !== undefined) {
+      this.#pushHandlers.set(upstream, (push) => tracking.onPush(push));
+      this.#closeHandlers.set(upstream, () => tracking.onClosed(node));
+    }
     return upstream;
   }
 
@@ -617,7 +645,8 @@ export class CacheRouter implements UpstreamOwner {
       }
     }
     this.#watchStalled(now * 1000);
-    if (this.epoch % 16 === 0) this.refresh();
+    // Replicas come and go without a MOVED to tell of it.
+    if (now - this.#refreshedAtMs > REFRESH_MS) this.refresh();
   }
 
   /** A node that has owed replies for the whole deadline without a byte is as good as gone (a hung or cut host). */

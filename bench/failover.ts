@@ -1,0 +1,156 @@
+/**
+ * Kills primaries again and again (`kill -9`) under writes and measures what clients see: from the kill to the first
+ * acknowledged write of that shard, the errors by kind, and whether an acknowledged write was lost.
+ *
+ *   node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned] [--json FILE]
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Redis } from 'iovalkey';
+import type { CacheStatus, NodeStatus } from '../src/model/admin-api.ts';
+import { hashSlot } from '../src/protocol/hash-slot.ts';
+import { ApiClient } from '../src/cli/api-client.ts';
+
+const { values } = parseArgs({
+  options: {
+    'data-dir': { type: 'string' },
+    cache: { type: 'string' },
+    kills: { type: 'string', default: '20' },
+    planned: { type: 'boolean', default: false },
+    writers: { type: 'string', default: '16' },
+    json: { type: 'string' },
+  },
+});
+if (values['data-dir'] === undefined || values.cache === undefined) {
+  process.stderr.write('usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned]\n');
+  process.exit(2);
+}
+const name = values.cache;
+const api = new ApiClient(values['data-dir'], 'springtide up');
+
+const status = await cacheStatus();
+const shards = status.spec.shards;
+const [host, port] = status.endpoint.split(':');
+
+/** A key of each shard: shards own equal ranges of slots in order. */
+const keys = Array.from({ length: shards }, (_, shard) => keyOfShard(shard));
+const acknowledged = new Map<string, number>();
+const attempted = new Map<string, number>();
+const errors = new Map<string, number>();
+/** Time of the last acknowledged write of each shard. */
+const lastMs = Array.from({ length: shards }, () => 0);
+let longestMs = Array.from({ length: shards }, () => 0);
+let stopping = false;
+
+const writers = Array.from({ length: Number(values.writers) }, (_, index) => write(index));
+await sleep(500);
+const resumedMs: number[] = [];
+for (let kill = 0; kill < Number(values.kills); kill++) {
+  const shard = kill % shards;
+  const primary = await readyPrimary(shard);
+  const killedAt = performance.now();
+  longestMs = longestMs.map(() => 0);
+  if (values.planned) await planned(shard);
+  else process.kill(primary.pid!, 'SIGKILL');
+  while (lastMs[shard]! < killedAt + 1) await sleep(1);
+  await sleep(300);
+  resumedMs.push(longestMs[shard]!);
+  process.stderr.write(`\r${kill + 1} of ${values.kills}: writes paused for ${longestMs[shard]!.toFixed(1)} ms   `);
+}
+stopping = true;
+await Promise.all(writers);
+process.stderr.write('\n');
+
+const reader = new Redis({ host: host!, port: Number(port) });
+let lost = 0;
+for (const [key, sequence] of acknowledged) {
+  const found = Number(await reader.get(key));
+  // What was attempted later may stand there (its outcome was unknown); what was acknowledged must not be missing.
+  if (!(found >= sequence && found <= attempted.get(key)!)) lost++;
+}
+reader.disconnect();
+
+const sorted = resumedMs.toSorted((a, b) => a - b);
+const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)]!;
+const result = {
+  kind: values.planned ? 'planned failover' : 'kill -9 of the primary',
+  engine: status.engineFullVersion,
+  rounds: sorted.length,
+  pauseMs: { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: quantile(1) },
+  keys: acknowledged.size,
+  writesAcknowledged: [...acknowledged.values()].reduce((sum, count) => sum + count, 0),
+  keysThatLostAcknowledgedWrites: lost,
+  errorsByKind: Object.fromEntries(errors),
+};
+process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
+
+async function write(index: number): Promise<void> {
+  const client = new Redis({ host: host!, port: Number(port), maxRetriesPerRequest: 0, retryStrategy: () => 50 });
+  client.on('error', () => {});
+  const shard = index % shards;
+  const key = `{${keys[shard]}}:${index}`;
+  for (let sequence = 1; !stopping; sequence++) {
+    attempted.set(key, sequence);
+    const startedAt = performance.now();
+    try {
+      await client.set(key, sequence);
+      const now = performance.now();
+      acknowledged.set(key, sequence);
+      longestMs[shard] = Math.max(longestMs[shard]!, now - startedAt);
+      lastMs[shard] = now;
+    } catch (error) {
+      const kind = String((error as Error).message).split(' ', 1)[0]!;
+      errors.set(kind, (errors.get(kind) ?? 0) + 1);
+    }
+  }
+  client.disconnect();
+}
+
+async function planned(shard: number): Promise<void> {
+  for await (const progress of api.stream('POST', `/v1/caches/${name}/failover`, { body: { shard } })) {
+    if (progress.type === 'failed') throw new Error(progress.error.message);
+  }
+}
+
+/** The shard's primary once it has a replica that is in step: killing it before would prove nothing. */
+async function readyPrimary(shard: number): Promise<NodeStatus> {
+  for (let tries = 0; tries < 600; tries++) {
+    const { nodes } = await cacheStatus();
+    const mine = nodes.filter((node) => node.shard === shard);
+    const primary = mine.find((node) => node.role === 'primary' && node.state === 'online' && isRunning(node.pid));
+    const replicas = mine.filter((node) => node.role === 'replica');
+    if (primary !== undefined && replicas.length > 0 && replicas.every((node) => node.state === 'online')) {
+      await sleep(200);
+      return primary;
+    }
+    await sleep(50);
+  }
+  throw new Error(`shard ${shard} did not become whole again within 30 s`);
+}
+
+function cacheStatus(): Promise<CacheStatus> {
+  return api.call<CacheStatus>('GET', `/v1/caches/${name}`);
+}
+
+function keyOfShard(shard: number): string {
+  const width = 16_384 / shards;
+  for (let i = 0; ; i++) {
+    const key = Buffer.from(`k${i}`);
+    const slot = hashSlot(key, 0, key.length);
+    if (slot > shard * width + 2 && slot < (shard + 1) * width - 2) return key.toString();
+  }
+}
+
+function isRunning(pid: number | null): boolean {
+  if (pid === null) return false;
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
+  } catch {
+    return false;
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
