@@ -7,6 +7,7 @@ import { formCluster } from './steps/form-cluster.ts';
 import { formReplication } from './steps/form-replication.ts';
 import { joinReplica } from './steps/join-replica.ts';
 import { plannedFailover } from './steps/planned-failover.ts';
+import { reclaimSlots } from './steps/reclaim-slots.ts';
 import { recordRoles } from './steps/record-roles.ts';
 import { startNode } from './steps/start-node.ts';
 import { syncUsers } from './steps/sync-users.ts';
@@ -60,6 +61,8 @@ function dispatch(context: StepContext, step: Step): Promise<void> {
       return plannedFailover(context, step);
     case 'join-replica':
       return joinReplica(context, step);
+    case 'reclaim-slots':
+      return reclaimSlots(context, step);
     case 'record-roles':
       return recordRoles(context, step);
     case 'sync-users':

@@ -58,9 +58,14 @@ test('CLUSTER NODES: roles, failures, slots, also those on the move', () => {
     primaryId: 'e7d1',
     configEpoch: 4,
     slots: 0,
+    slotRanges: [],
   });
   assert.equal(peers[1]!.myself, true);
   assert.equal(peers[1]!.slots, 5463);
+  assert.deepEqual(peers[1]!.slotRanges, [
+    { first: 5461, last: 10922 },
+    { first: 100, last: 100 },
+  ]);
   assert.deepEqual(
     peers.map((peer) => peer.failed),
     [false, false, false, true, false],

@@ -16,6 +16,13 @@ export interface ClusterPeer {
   readonly primaryId: string | null;
   readonly configEpoch: number;
   readonly slots: number;
+  readonly slotRanges: readonly SlotRange[];
+}
+
+/** Both ends included. */
+export interface SlotRange {
+  readonly first: number;
+  readonly last: number;
 }
 
 export interface NodeObservation {
@@ -91,6 +98,7 @@ export function parseClusterNodes(text: string): ClusterPeer[] {
       const [id = '', address = '', flagText = '', primary = '-', , , epoch = '0', , ...slots] =
         line.split(' ');
       const flags = new Set(flagText.split(','));
+      const slotRanges = parseRanges(slots);
       return {
         id,
         port: Number(/:(\d+)@/.exec(address)?.[1] ?? 0),
@@ -101,20 +109,20 @@ export function parseClusterNodes(text: string): ClusterPeer[] {
         noAddress: flags.has('noaddr'),
         primaryId: primary === '-' ? null : primary,
         configEpoch: Number(epoch),
-        slots: countSlots(slots),
+        slots: slotRanges.reduce((sum, { first, last }) => sum + last - first + 1, 0),
+        slotRanges,
       };
     });
 }
 
-/** Counts `5`, `0-99`; slots on the move (`[93->-id]`) are counted where they still are. */
-function countSlots(ranges: readonly string[]): number {
-  let slots = 0;
-  for (const range of ranges) {
-    if (range.startsWith('[')) continue;
-    const [first, last = first] = range.split('-').map(Number);
-    slots += last! - first! + 1;
-  }
-  return slots;
+/** Reads `5`, `0-99`; slots on the move (`[93->-id]`) are still where they were. */
+function parseRanges(words: readonly string[]): SlotRange[] {
+  return words
+    .filter((word) => !word.startsWith('['))
+    .map((word) => {
+      const [first = 0, last = first] = word.split('-').map(Number);
+      return { first, last };
+    });
 }
 
 function assignments(text: string): Map<string, string> {

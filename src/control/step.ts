@@ -25,6 +25,8 @@ export type Step =
     }
   /** End the process of a primary that hangs, so that its death is certain. */
   | { readonly kind: 'fence-node'; readonly nodeId: string }
+  /** The shard's slots belong to nobody (its primary lost its nodes.conf): give them to this empty node. */
+  | { readonly kind: 'reclaim-slots'; readonly nodeId: string }
   /** Both are alive: change places, losing nothing. */
   | { readonly kind: 'planned-failover'; readonly nodeId: string; readonly primaryId: string }
   /** Introduce an empty cluster node to the others, make them forget its old identity, attach it to its primary. */

@@ -115,6 +115,15 @@ suite('planShard', () => {
     ]);
   });
 
+  test('a primary that lost its cluster state gives way to a replica, else gets its slots again', () => {
+    const empty = primary('a', { observed: observed({ role: 'primary', primaryId: null }) });
+    assert.deepEqual(kinds(view([empty])), [{ kind: 'reclaim-slots', nodeId: 'a' }]);
+    assert.deepEqual(
+      kinds(view([empty, replica('b', { observed: observed({ primaryId: null }) })])),
+      [{ kind: 'take-over', nodeId: 'b', deadNodeId: null }],
+    );
+  });
+
   test('a silent primary is left alone, then fenced if somebody can take its place', () => {
     const silent = (silentMs: number) => primary('a', { observed: null, silentMs });
     assert.deepEqual(kinds(view([silent(FENCE_AFTER_MS - 1), replica('b')])), []);
@@ -204,7 +213,10 @@ suite('planShard, whatever the shard looks like', () => {
         const target = v.nodes.find((n) => n.id === step.nodeId)!;
         assert.equal(target.observed?.role, 'replica');
         assert.ok(target.hasData);
-        assert.equal(v.nodes.find((n) => n.id === step.deadNodeId)?.process, 'gone');
+        const dead = v.nodes.find((n) => n.id === step.deadNodeId);
+        if (step.deadNodeId !== null) assert.equal(dead?.process, 'gone');
+        // Nobody is named: the one that is there owns nothing.
+        else assert.equal(findPrimary(v), null);
         for (const other of rankCandidates(v)) {
           assert.ok(other.observed!.offset <= target.observed!.offset);
         }

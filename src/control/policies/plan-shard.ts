@@ -55,11 +55,25 @@ function planWithoutPrimary(view: ShardView): PlannedStep[] {
     if (meant.busy) return [];
     if (meant.observed === null) return planSilentPrimary(view, meant);
     // It answers and is no primary: the engine demoted it in favour of one that is gone by now.
+    if (meant.observed.role === 'primary') return reclaim(view, meant);
     const followed = view.nodes.find((node) => node.id === meant.observed?.primaryId);
-    if (meant.observed.role !== 'replica' || followed?.process !== 'gone') return [];
+    if (followed?.process !== 'gone') return [];
     return takeOver(view, followed);
   }
   return takeOver(view, meant);
+}
+
+/** It answers as a primary without slots: it lost what it knew of its cluster, and nobody took its place. */
+function reclaim(view: ShardView, empty: ShardNodeView): PlannedStep[] {
+  const best = rankCandidates(view)[0];
+  // A replica of the identity that was lost still has the data.
+  if (best !== undefined) return takeOver(view, empty);
+  return [
+    {
+      step: { kind: 'reclaim-slots', nodeId: empty.id },
+      reason: `no node owns the slots of shard ${view.shard}; ${empty.id} is its primary and lost its cluster state`,
+    },
+  ];
 }
 
 /**
@@ -82,8 +96,12 @@ function takeOver(view: ShardView, dead: ShardNodeView): PlannedStep[] {
   if (best !== undefined) {
     return [
       {
-        step: { kind: 'take-over', nodeId: best.id, deadNodeId: dead.id },
-        reason: `primary ${dead.id} of shard ${view.shard} is dead; ${best.id} has the highest replication offset (${best.observed!.offset})`,
+        step: {
+          kind: 'take-over',
+          nodeId: best.id,
+          deadNodeId: dead.process === 'gone' ? dead.id : null,
+        },
+        reason: `primary ${dead.id} of shard ${view.shard} is ${dead.process === 'gone' ? 'dead' : 'empty'}; ${best.id} has the highest replication offset (${best.observed!.offset})`,
       },
     ];
   }

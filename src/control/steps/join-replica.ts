@@ -59,8 +59,10 @@ async function joinCluster(
   await fleet.call(node.id, ['CLUSTER', 'REPLICATE', primaryClusterId]);
 }
 
-/** Has every node forget identities that no node of this cache has any more. */
-async function forgetStrangers(context: StepContext): Promise<void> {
+/**
+ * Has every node forget identities that no node of this cache has any more.
+ */
+export async function forgetStrangers(context: StepContext): Promise<void> {
   const { store, fleet, cache } = context;
   const nodes = store.nodes(cache.id);
   const members = new Set(nodes.map((node) => node.clusterNodeId));

@@ -1,0 +1,71 @@
+/**
+ * Gives the slots of a shard that belong to nobody to its primary, which came up without its nodes.conf (a disk that was
+ * full, a directory that was removed). Its data is gone with its process; without its slots the shard would be, too.
+ *
+ *   learn the identity -> the others forget the old one -> a newer epoch -> the shard's slots, less what others own -> MEET
+ */
+import { parseClusterNodes, type SlotRange } from '../node-observation.ts';
+import type { Step } from '../step.ts';
+import type { StepContext } from '../step-context.ts';
+import { slotRange } from './form-cluster.ts';
+import { forgetStrangers } from './join-replica.ts';
+
+export async function reclaimSlots(
+  context: StepContext,
+  step: Extract<Step, { kind: 'reclaim-slots' }>,
+): Promise<void> {
+  const { store, fleet, cache } = context;
+  const node = store.node(step.nodeId);
+  if (node === undefined || !fleet.isAlive(node.id)) return;
+  const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
+  store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
+  await forgetStrangers(context);
+
+  const others = store
+    .nodes(cache.id)
+    .filter((other) => other.id !== node.id && fleet.isAlive(other.id));
+  const [own, ...views] = await Promise.all(
+    [node, ...others].map(async (one) =>
+      parseClusterNodes(String(await fleet.call(one.id, ['CLUSTER', 'NODES']))),
+    ),
+  );
+  if (own!.some((peer) => peer.myself && peer.slots > 0)) return;
+  const claims = views.flatMap((peers) => peers.filter((peer) => peer.myself));
+  const epoch = Math.max(0, ...claims.map((peer) => peer.configEpoch)) + 1;
+  // Refused once it knows others; then BUMPEPOCH below does it.
+  await fleet.call(node.id, ['CLUSTER', 'SET-CONFIG-EPOCH', epoch]).catch(() => undefined);
+  const free = withoutRanges(
+    slotRange(node.shard, cache.spec.shards),
+    claims.flatMap((peer) => peer.slotRanges),
+  );
+  if (free.length > 0) {
+    const words = free.flatMap(({ first, last }) => [first, last]);
+    await fleet.call(node.id, ['CLUSTER', 'ADDSLOTSRANGE', ...words]);
+  }
+  await Promise.all(
+    others.map((other) =>
+      fleet.call(node.id, ['CLUSTER', 'MEET', '127.0.0.1', other.port, other.busPort]),
+    ),
+  );
+  await fleet.call(node.id, ['CLUSTER', 'BUMPEPOCH']).catch(() => undefined);
+  await fleet.observe(node.id, { cluster: true });
+  context.refresh();
+  context.publish();
+  context.event(
+    'slots-reclaimed',
+    `node ${node.id} lost its cluster state and got the slots of shard ${node.shard} again, empty`,
+  );
+}
+
+/** `range` less `taken`, in order. */
+export function withoutRanges(range: SlotRange, taken: readonly SlotRange[]): SlotRange[] {
+  const free: SlotRange[] = [];
+  let next = range.first;
+  for (const { first, last } of [...taken].sort((a, b) => a.first - b.first)) {
+    if (last < next || first > range.last) continue;
+    if (first > next) free.push({ first: next, last: first - 1 });
+    next = last + 1;
+  }
+  if (next <= range.last) free.push({ first: next, last: range.last });
+  return free;
+}
