@@ -1,5 +1,6 @@
 /** What a client has said about itself and about its connection. */
 import type { Monitor } from './monitor.ts';
+import type { Tracking } from './tracking.ts';
 import type { Transaction } from './transaction.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
@@ -27,6 +28,8 @@ export interface ClientState {
   subscriptions: Subscriptions | null;
   /** Sees the commands of all clients. */
   monitor: Monitor | null;
+  /** CLIENT TRACKING is on. */
+  tracking: Tracking | null;
   /** In a blocking command: ends it (CLIENT UNBLOCK). */
   unblock: ((withError: boolean) => void) | null;
 }
@@ -49,6 +52,7 @@ export function newClientState(): ClientState {
     transaction: null,
     subscriptions: null,
     monitor: null,
+    tracking: null,
     unblock: null,
   };
 }

@@ -16,12 +16,24 @@ export interface LaneKind {
   readonly sharded: boolean;
   /** CLIENT NO-TOUCH ON. */
   readonly noTouch: boolean;
+  /** CLIENT TRACKING: makes it the lane of one session alone. */
+  readonly tracking?: LaneTracking;
+}
+
+/** Invalidations belong to the connection that has read: a client that tracks has connections of its own. */
+export interface LaneTracking {
+  /** Unlike that of any other. */
+  readonly key: string;
+  /** What a new connection to `node` says: as any of its kind, and then that it tracks. */
+  handshake(kind: LaneKind, node: number): Handshake;
+  onPush(push: Buffer): void;
+  /** A connection is gone, and what it had read is tracked no more. */
+  onClosed(node: number): void;
 }
 
 export class Lane {
   readonly key: string;
   readonly kind: LaneKind;
-  readonly handshake: Handshake;
   /** By node index; null where there is no connection. */
   readonly upstreams: (Upstream | null)[] = [];
   /** Private connections of this kind that are free, by node index. */
@@ -30,21 +42,26 @@ export class Lane {
   sessions = 0;
   /** performance.now() since when it has had no session. */
   idleSinceMs = 0;
+  readonly #handshake: Handshake;
 
   constructor(kind: LaneKind) {
     this.key = laneKey(kind);
     this.kind = kind;
-    this.handshake = laneHandshake(kind);
+    this.#handshake = laneHandshake(kind);
+  }
+
+  handshake(node: number): Handshake {
+    return this.kind.tracking?.handshake(this.kind, node) ?? this.#handshake;
   }
 }
 
 /** Equal kinds have equal keys. */
 export function laneKey(kind: LaneKind): string {
-  return `${kind.resp}/${kind.database}/${kind.readonly ? 1 : 0}/${kind.sharded ? 1 : 0}/${kind.noTouch ? 1 : 0}/${kind.secret}/${kind.user}`;
+  return `${kind.resp}/${kind.database}/${kind.readonly ? 1 : 0}/${kind.sharded ? 1 : 0}/${kind.noTouch ? 1 : 0}/${kind.tracking?.key ?? ''}/${kind.secret}/${kind.user}`;
 }
 
 /** What a connection of this kind says first. */
-export function laneHandshake(kind: LaneKind): Handshake {
+export function laneHandshake(kind: LaneKind): Handshake & { readonly bytes: Buffer } {
   const commands: (string | number)[][] = [
     ['HELLO', kind.resp, 'AUTH', kind.user, kind.secret, 'SETNAME', 'springtide-proxy'],
   ];

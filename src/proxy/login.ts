@@ -68,6 +68,7 @@ export class Login {
     const { client } = session;
     const user = this.#service.user(client.user);
     if (user === undefined) return;
+    const tracking = client.tracking?.forLane(client.resp);
     const lane = this.#service.router.lane({
       user: client.user,
       secret: user.upstreamSecret,
@@ -76,7 +77,9 @@ export class Login {
       readonly: session.reader,
       sharded: this.#service.cache.sharding,
       noTouch: client.noTouch,
+      ...(tracking === undefined ? {} : { tracking }),
     });
+    if (tracking !== undefined) client.tracking!.adopt(lane);
     if (session.lane === lane) return;
     if (session.lane !== null) session.lane.sessions--;
     session.lane = lane;

@@ -93,6 +93,9 @@ export class SessionCommands {
       this.#execute(session, planned!, handler, blocks, buf, start, end, args);
     }
     if (client.muted && !client.replyOff) client.muted = false;
+    if (client.tracking !== null && client.transaction?.open !== true && planned?.command.name !== 'client|caching') {
+      client.tracking.caching = false;
+    }
     this.updateSpecial(session);
     return true;
   }
@@ -106,6 +109,7 @@ export class SessionCommands {
       client.skipNext ||
       client.transaction?.open === true ||
       client.monitor !== null ||
+      client.tracking?.caching === true ||
       (client.resp === 2 && client.subscriptions !== null && client.subscriptions.count > 0);
   }
 
@@ -133,6 +137,7 @@ export class SessionCommands {
   onClosed(session: Session): void {
     const client = session.client;
     client.monitor?.close();
+    client.tracking?.close();
     session.service.hub.leave(session);
     endTransaction(session);
     client.unblock = null;
@@ -202,7 +207,8 @@ export class SessionCommands {
         else session.forward(planned, buf, start, end, slot);
         return;
       case PLAN_FORWARD:
-        session.forward(planned, buf, start, end, slot);
+        if (session.client.tracking?.caching === true) forwardAfterCaching(session, planned, buf, start, end, slot);
+        else session.forward(planned, buf, start, end, slot);
         return;
       default:
         session.reply(noPermission(session.client.user, command.name));
@@ -249,6 +255,23 @@ export class SessionCommands {
 const NOTHING = Buffer.alloc(0);
 const TOUCHES_KEYS = FLAG_WRITE | FLAG_READONLY | FLAG_MAY_REPLICATE;
 const KEY_TOO_LONG = -2;
+
+/** CLIENT CACHING holds for one command of one connection: they go to the node together. */
+function forwardAfterCaching(
+  session: Session,
+  planned: PlannedCommand,
+  buf: Buffer,
+  start: number,
+  end: number,
+  slot: number,
+): void {
+  const bytes = Buffer.concat([session.client.tracking!.prefix!, buf.subarray(start, end)]);
+  const request = session.prepare(planned, bytes, 0, bytes.length, slot);
+  request.stable = true;
+  request.precedingReplies = 1;
+  request.skipReplies = 1;
+  session.service.router.route(request);
+}
 
 /** Slot of the first key, NO_SLOT without keys, KEY_TOO_LONG. */
 function slotOf(command: Command, buf: Buffer, args: RequestArguments, keyMaximumBytes: number): number {

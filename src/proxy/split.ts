@@ -117,6 +117,12 @@ class Gather implements RequestSink {
     const { router } = this.#session.service;
     const request = router.pool.take();
     request.sink = this;
+    const caching = this.#session.client.tracking?.prefix ?? null;
+    if (caching !== null) {
+      bytes = Buffer.concat([caching, bytes]);
+      request.precedingReplies = 1;
+      request.skipReplies = 1;
+    }
     request.buf = bytes;
     request.start = 0;
     request.end = bytes.length;

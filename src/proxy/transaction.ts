@@ -141,8 +141,9 @@ function execute(session: Session): Buffer | null | Promise<Buffer | null> {
     return CROSS_SLOT;
   }
   if (transaction.commands.length === 0 && transaction.watcher === null) return Buffer.from('*0\r\n');
-  const batch = Buffer.concat([MULTI, ...transaction.commands, EXECUTE]);
-  const preceding = transaction.commands.length + 1;
+  const caching = client.tracking?.prefix ?? null;
+  const batch = Buffer.concat([...(caching === null ? [] : [caching]), MULTI, ...transaction.commands, EXECUTE]);
+  const preceding = transaction.commands.length + (caching === null ? 1 : 2);
   if (transaction.watcher === null && transaction.database === null) {
     const request = session.prepare(null, batch, 0, batch.length, transaction.slot);
     request.precedingReplies = preceding;
@@ -164,7 +165,7 @@ async function executePrivately(
   const { client, service } = session;
   const slot = transaction.slot === NO_SLOT ? transaction.watchedSlot : transaction.slot;
   const upstream =
-    transaction.watcher ?? service.router.openPrivate(service.router.ownerOf(slot), session.lane!.handshake, {});
+    transaction.watcher ?? service.router.openLike(session.lane!, service.router.ownerOf(slot));
   const reply = await service.router.askBytes(batch, { fixed: upstream, preceding, repeatable: false });
   upstream.destroy();
   if (isTransient(reply)) return encodeReply(NULL_ARRAY, client.resp);
@@ -188,9 +189,9 @@ async function watch(session: Session, call: Call): Promise<Buffer> {
   transaction.watchedSlot = slot;
   for (let tries = 0; ; tries++) {
     const first = transaction.watcher === null;
-    const upstream = (transaction.watcher ??= service.router.openPrivate(
+    const upstream = (transaction.watcher ??= service.router.openLike(
+      session.lane!,
       service.router.ownerOf(slot),
-      session.lane!.handshake,
       { onClosed: () => (transaction.broken ||= transaction.watcher === upstream) },
     ));
     const reply = await service.router.askBytes(Buffer.from(call.bytes), { fixed: upstream });

@@ -33,7 +33,8 @@ export interface UpstreamAddress {
 
 /** What is said on a new connection before it is used: encoded commands, and how many replies they get. */
 export interface Handshake {
-  readonly bytes: Buffer;
+  /** A promise where something else has to be known first; when it fails, so does the connection. */
+  readonly bytes: Buffer | Promise<Buffer>;
   readonly replies: number;
 }
 
@@ -109,8 +110,9 @@ export class Upstream implements Flushable {
     });
     this.#socket = socket;
     socket.on('connect', () => {
-      if (handshake.replies > 0) socket.write(handshake.bytes);
-      else this.#becomeReady();
+      if (handshake.replies === 0) this.#becomeReady();
+      else if (!(handshake.bytes instanceof Promise)) socket.write(handshake.bytes);
+      else handshake.bytes.then((bytes) => socket.write(bytes), (error: Error) => this.destroy(error));
     });
     socket.on('drain', () => this.#onDrain());
     socket.on('error', (error) => (this.#error = error));

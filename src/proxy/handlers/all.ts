@@ -10,6 +10,7 @@ import { publishHandlers } from './publish.ts';
 import { pubsubHandlers } from './pubsub.ts';
 import { scanHandlers } from './scan.ts';
 import { pubsubCountHandlers } from './pubsub-counts.ts';
+import { trackingHandlers } from './tracking.ts';
 
 export const allHandlers: HandlerTable = {
   ...connectionHandlers,
@@ -20,6 +21,7 @@ export const allHandlers: HandlerTable = {
   ...scanHandlers,
   ...monitorHandlers,
   ...pubsubHandlers,
+  ...trackingHandlers,
   ...publishHandlers,
   ...pubsubCountHandlers,
 };

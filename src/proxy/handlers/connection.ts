@@ -132,6 +132,7 @@ function reset(session: Session): Buffer {
   endTransaction(session);
   const { service } = session;
   session.client.monitor?.close();
+  session.client.tracking?.close();
   service.hub.leave(session);
   Object.assign(session.client, newClientState());
   session.authenticated = false;
