@@ -11,6 +11,9 @@ import { pubsubHandlers } from './pubsub.ts';
 import { scanHandlers } from './scan.ts';
 import { pubsubCountHandlers } from './pubsub-counts.ts';
 import { trackingHandlers } from './tracking.ts';
+import { keyspaceHandlers } from './keyspace.ts';
+import { shardLogHandlers } from './shard-logs.ts';
+import { waitHandlers } from './wait.ts';
 
 export const allHandlers: HandlerTable = {
   ...connectionHandlers,
@@ -19,6 +22,9 @@ export const allHandlers: HandlerTable = {
   ...clientHandlers,
   ...infoHandlers,
   ...scanHandlers,
+  ...keyspaceHandlers,
+  ...shardLogHandlers,
+  ...waitHandlers,
   ...monitorHandlers,
   ...pubsubHandlers,
   ...trackingHandlers,
