@@ -16,30 +16,18 @@ import { encodeRequest } from '../protocol/request-encoder.ts';
 import { decodeReply, RespError, textOf, type RespValue } from '../protocol/resp-value.ts';
 import { CommandBook } from './command-book.ts';
 import { Lane, laneKey, type LaneKind } from './lane.ts';
+import { NodeMap, type RouterNode } from './node-map.ts';
 import type { Meter } from './meter.ts';
 import type { BlockPool } from './out-queue.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 import { Slab } from './slab.ts';
 import { CLUSTER_DOWN, IN_DOUBT, errorReply } from './proxy-error.ts';
-import { NO_SLOT, REQUEST_RETRYING, REQUEST_WAITING, RequestPool, type Request } from './request.ts';
-import type { RequestSink } from './request-sink.ts';
-import { readSlotMap, type KnownNode } from './slot-refresh.ts';
+import { NO_SLOT, REQUEST_WAITING, RequestPool, type Request } from './request.ts';
+import { PromiseSink } from './promise-sink.ts';
+import { RetryQueue } from './retry-queue.ts';
+import { SlotLearner } from './slot-learner.ts';
 import type { Turn } from './turn.ts';
 import { Upstream, type Handshake, type UpstreamOwner } from './upstream.ts';
-
-/** A node that this proxy has heard of. Indexes are never reused while the router lives. */
-export interface RouterNode {
-  readonly index: number;
-  readonly host: string;
-  readonly port: number;
-  /** Id at the control plane; empty for one learned from MOVED only. */
-  id: string;
-  primary: boolean;
-  /** Index of the primary that a replica follows; its own for a primary. */
-  primaryIndex: number;
-  /** In the last view of the cluster. */
-  known: boolean;
-}
 
 export interface RouterParts {
   readonly turn: Turn;
@@ -52,30 +40,23 @@ export interface RouterParts {
 
 /** Immediate tries after MOVED or ASK; then the map is in motion and each further try waits. */
 const IMMEDIATE_TRIES = 5;
-const RETRY_TICK_MS = 5;
-/** The slot map is asked for at least this often. */
-const REFRESH_MS = 5000;
 /** Private connections kept for the next blocking command, for each lane and node. */
 const FREE_PRIVATE_MAXIMUM = 32;
 /** Lanes that nobody uses are closed after this. */
 const LANE_IDLE_MS = 60_000;
-/** Requests that may wait for a node, all sessions together: each session is bounded, this bounds their sum. */
-const RETRIES_MAXIMUM = 200_000;
 
 const TEXT_MOVED = Buffer.from('-MOVED ');
 const TEXT_ASK = Buffer.from('-ASK ');
 /** Errors by which a node says that it cannot do it now, and did not do it. */
-const RETRIABLE = ['-TRYAGAIN', '-CLUSTERDOWN', '-LOADING', '-MASTERDOWN', '-UNBLOCKED'].map((text) => Buffer.from(text));
+const RETRIABLE = ['-TRYAGAIN', '-CLUSTERDOWN', '-LOADING', '-MASTERDOWN', '-UNBLOCKED'].map(
+  (text) => Buffer.from(text),
+);
 const TEXT_READONLY = Buffer.from('-READONLY');
 const TEXT_EXECABORT = Buffer.from('-EXECABORT');
 
 export class CacheRouter implements UpstreamOwner {
   cache: TopologyCache;
-  /** Changes with every change of the slot map: requests of one session never overtake each other across a change. */
-  epoch = 0;
-  /** Owner of each slot as a node index, -1 for none. */
-  readonly owners = new Int32Array(SLOT_COUNT).fill(-1);
-  readonly nodes: RouterNode[] = [];
+  readonly map = new NodeMap();
   /** The engine's commands; null until a node has been asked. */
   book: CommandBook | null = null;
   /** Full version of the engine that answered last. */
@@ -91,16 +72,15 @@ export class CacheRouter implements UpstreamOwner {
 
   readonly #lanes = new Map<string, Lane>();
   readonly #systemLane: Lane;
-  #retries: Request[] = [];
-  #retryTimer: NodeJS.Timeout | null = null;
-  #refreshing = false;
-  #refreshAgain = false;
-  #refreshedAtMs = 0;
+  readonly #retries: RetryQueue;
+  readonly #learner: SlotLearner;
   #readyWaiters: (() => void)[] = [];
   /** Sessions that wait for a congested upstream. */
   readonly #drainWaiters = new Map<Upstream, Set<() => void>>();
   readonly #pushHandlers = new Map<Upstream, (reply: Buffer) => void>();
   readonly #closeHandlers = new Map<Upstream, (error: Error | null) => void>();
+  /** Stalled connections whose node is being probed. */
+  readonly #probed = new Set<Upstream>();
   #housekeeping: NodeJS.Timeout;
   #closed = false;
 
@@ -114,6 +94,21 @@ export class CacheRouter implements UpstreamOwner {
     this.log = parts.log;
     this.meter = parts.meter;
     this.#systemLane = new Lane(this.#systemKind());
+    this.#retries = new RetryQueue({
+      turn: this.turn,
+      meter: this.meter,
+      stash: this.stash,
+      deadlineMs: () => this.cache.deadlineMs,
+      again: (request) => this.#again(request),
+      onTried: () => this.refresh(),
+    });
+    this.#learner = new SlotLearner({
+      map: this.map,
+      log: this.log,
+      cache: () => this.cache,
+      question: (node, args) => this.#question(node, args),
+      onLearned: () => this.#learnCommands(),
+    });
     this.#adoptSeeds();
     this.#housekeeping = setInterval(() => this.#keepHouse(), 1000);
     this.#housekeeping.unref();
@@ -154,48 +149,50 @@ export class CacheRouter implements UpstreamOwner {
     const lane = request.lane!;
     let node = request.node;
     if (node < 0) {
-      node = request.slot === NO_SLOT ? this.anyPrimary() : this.owners[request.slot]!;
+      node = this.map.ownerOf(request.slot);
       if (node < 0) {
-        this.#retryLater(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
+        this.#retries.add(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
         return;
       }
-      if (lane.kind.readonly) node = this.#readerOf(node, request);
+      if (lane.kind.readonly && request.tries === 0 && isRead(request))
+        node = this.map.readerOf(node, request.slot);
     }
     const upstream = lane.upstreams[node] ?? this.#open(lane, node);
     upstream.send(request);
   }
 
-  /** A primary for requests that any node can answer: the same one each time, so that such requests keep their order. */
+  /** See NodeMap. */
+  get epoch(): number {
+    return this.map.epoch;
+  }
+
+  get owners(): Int32Array {
+    return this.map.owners;
+  }
+
+  get nodes(): readonly RouterNode[] {
+    return this.map.nodes;
+  }
+
   anyPrimary(): number {
-    const owner = this.owners[0]!;
-    if (owner >= 0) return owner;
-    for (const node of this.nodes) if (node.known && node.primary) return node.index;
-    return -1;
+    return this.map.anyPrimary();
   }
 
-  /** Indexes of the primaries that own slots, in slot order. */
   primaries(): number[] {
-    const seen = new Set<number>();
-    for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      const owner = this.owners[slot]!;
-      if (owner >= 0) seen.add(owner);
-    }
-    return [...seen];
+    return this.map.primaries();
   }
 
-  /** Every replica in the last view. */
   replicas(): number[] {
-    return this.nodes.filter((node) => node.known && !node.primary).map((node) => node.index);
+    return this.map.replicas();
   }
 
-  /** Node that owns the slot (any primary without one); -1 when nobody does now. */
   ownerOf(slot: number): number {
-    return slot === NO_SLOT ? this.anyPrimary() : this.owners[slot]!;
+    return this.map.ownerOf(slot);
   }
 
   /** Is the connection for this slot's node so far behind that its client should not be read? */
   congestedUpstream(request: Request): Upstream | null {
-    const node = request.slot === NO_SLOT ? this.anyPrimary() : this.owners[request.slot]!;
+    const node = this.map.ownerOf(request.slot);
     const upstream = node < 0 ? null : (request.lane?.upstreams[node] ?? null);
     return upstream !== null && upstream.congested ? upstream : null;
   }
@@ -207,7 +204,10 @@ export class CacheRouter implements UpstreamOwner {
   }
 
   /** A question of a cold path. Resolves to the reply, an error reply included; waits and retries as any request does. */
-  ask(args: readonly (string | number | Uint8Array)[], options: AskOptions = {}): Promise<RespValue> {
+  ask(
+    args: readonly (string | number | Uint8Array)[],
+    options: AskOptions = {},
+  ): Promise<RespValue> {
     return this.askBytes(encodeRequest(args), options).then(decodeReply);
   }
 
@@ -275,7 +275,8 @@ export class CacheRouter implements UpstreamOwner {
   /** Gives a private connection back that has no state left on it. */
   givePrivate(lane: Lane, upstream: Upstream): void {
     const free = (lane.free[upstream.node] ??= []);
-    if (upstream.closed || free.length >= FREE_PRIVATE_MAXIMUM || !this.#lanes.has(lane.key)) upstream.destroy();
+    if (upstream.closed || free.length >= FREE_PRIVATE_MAXIMUM || !this.#lanes.has(lane.key))
+      upstream.destroy();
     else free.push(upstream);
   }
 
@@ -290,8 +291,8 @@ export class CacheRouter implements UpstreamOwner {
     const [, slot, address] = error.message.split(' ');
     const colon = address?.lastIndexOf(':') ?? -1;
     if (error.kind === 'MOVED' && address !== undefined && colon > 0) {
-      const node = this.#nodeAt(address.slice(0, colon), Number(address.slice(colon + 1)));
-      if (this.owners[Number(slot)] !== node.index) this.#setOwner(Number(slot), node.index);
+      const node = this.map.at(address.slice(0, colon), Number(address.slice(colon + 1)));
+      this.map.setOwner(Number(slot), node.index);
     }
     this.refresh();
   }
@@ -301,7 +302,13 @@ export class CacheRouter implements UpstreamOwner {
     return this.#systemLane;
   }
 
-  onErrorReply(upstream: Upstream, request: Request, buf: Buffer, start: number, end: number): void {
+  onErrorReply(
+    upstream: Upstream,
+    request: Request,
+    buf: Buffer,
+    start: number,
+    end: number,
+  ): void {
     if (this.#takeBack(upstream, request, buf, start, end)) return;
     request.sink!.onReply(request, buf, start, end);
   }
@@ -314,7 +321,7 @@ export class CacheRouter implements UpstreamOwner {
       request.sink!.onReply(request, LOST_CONNECTION, 0, LOST_CONNECTION.length);
     } else {
       if (upstream.node === request.node && !this.nodes[request.node]?.known) request.node = -1;
-      this.#retryLater(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
+      this.#retries.add(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
     }
   }
 
@@ -334,7 +341,10 @@ export class CacheRouter implements UpstreamOwner {
     this.onDrain(upstream);
     onClosed?.(error);
     if (error !== null && !this.#closed) {
-      this.log.warn({ cache: this.cache.name, node: upstream.address, err: error.message }, 'lost a node connection');
+      this.log.warn(
+        { cache: this.cache.name, node: upstream.address, err: error.message },
+        'lost a node connection',
+      );
       this.refresh();
     }
   }
@@ -347,24 +357,17 @@ export class CacheRouter implements UpstreamOwner {
 
   /** Asks the nodes for the slot map again, soon; many calls make one question. */
   refresh(): void {
-    if (this.#refreshing) {
-      this.#refreshAgain = true;
-      return;
-    }
-    this.#refreshing = true;
-    this.#refreshedAtMs = performance.now();
-    void this.#refreshNow();
+    this.#learner.refresh();
   }
 
   close(): void {
     this.#closed = true;
     clearInterval(this.#housekeeping);
-    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    this.#learner.close();
     for (const lane of [...this.#lanes.values(), this.#systemLane]) {
       for (const upstream of [...lane.upstreams, ...lane.free.flat()]) upstream?.destroy();
     }
-    for (const request of this.#retries) request.sink!.onReply(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
-    this.#retries = [];
+    this.#retries.close();
   }
 
   /** Connections and requests under way per node, for the metrics. */
@@ -396,7 +399,14 @@ export class CacheRouter implements UpstreamOwner {
 
   #open(lane: Lane, node: number): Upstream {
     const { host, port } = this.nodes[node]!;
-    const upstream = new Upstream({ host, port }, node, lane.handshake(node), this, this.turn, this.read);
+    const upstream = new Upstream(
+      { host, port },
+      node,
+      lane.handshake(node),
+      this,
+      this.turn,
+      this.read,
+    );
     lane.upstreams[node] = upstream;
     const { tracking } = lane.kind;
     if (tracking !== undefined) {
@@ -406,21 +416,18 @@ export class CacheRouter implements UpstreamOwner {
     return upstream;
   }
 
-  /** A replica of this primary for a reader: reads only, the same one while it is there. */
-  #readerOf(primary: number, request: Request): number {
-    if (request.command === null || (request.command.flags & FLAG_READONLY) === 0) return primary;
-    for (const node of this.nodes) {
-      if (!node.known || node.primary || node.primaryIndex !== primary) continue;
-      if (request.tries > 0) continue;
-      return node.index;
-    }
-    return primary;
-  }
-
   /** Handles an error that a client need not see. True: the request is on its way again. */
-  #takeBack(upstream: Upstream, request: Request, buf: Buffer, start: number, end: number): boolean {
-    if (startsWith(buf, start, TEXT_MOVED)) return this.#redirect(upstream, request, buf, start, end, false);
-    if (startsWith(buf, start, TEXT_ASK)) return this.#redirect(upstream, request, buf, start, end, true);
+  #takeBack(
+    upstream: Upstream,
+    request: Request,
+    buf: Buffer,
+    start: number,
+    end: number,
+  ): boolean {
+    if (startsWith(buf, start, TEXT_MOVED))
+      return this.#redirect(upstream, request, buf, start, end, false);
+    if (startsWith(buf, start, TEXT_ASK))
+      return this.#redirect(upstream, request, buf, start, end, true);
     if (startsWith(buf, start, TEXT_EXECABORT) && request.skippedError !== null) {
       // A transaction that a node refused to queue was not executed: the reason decides.
       const reason = request.skippedError;
@@ -431,22 +438,32 @@ export class CacheRouter implements UpstreamOwner {
     if (!demoted && !RETRIABLE.some((text) => startsWith(buf, start, text))) return false;
     if (request.fixed !== null) return false;
     this.refresh();
-    this.#retryLater(request, buf, start, end);
+    this.#retries.add(request, buf, start, end);
     return true;
   }
 
-  #redirect(upstream: Upstream, request: Request, buf: Buffer, start: number, end: number, ask: boolean): boolean {
+  #redirect(
+    upstream: Upstream,
+    request: Request,
+    buf: Buffer,
+    start: number,
+    end: number,
+    ask: boolean,
+  ): boolean {
     if (request.fixed !== null) return false;
     if (ask && request.precedingReplies > 0) {
       // ASKING holds for one command, a transaction is several: it waits until the slot has arrived.
-      this.#retryLater(request, buf, start, end);
+      this.#retries.add(request, buf, start, end);
       return true;
     }
     const [, slotText, address] = buf.toString('latin1', start, end - 2).split(' ');
     const slot = Number(slotText);
     const colon = address?.lastIndexOf(':') ?? -1;
     if (address === undefined || colon < 0 || !(slot >= 0 && slot < SLOT_COUNT)) return false;
-    const node = this.#nodeAt(address.slice(0, colon) || upstream.address.host, Number(address.slice(colon + 1)));
+    const node = this.map.at(
+      address.slice(0, colon) || upstream.address.host,
+      Number(address.slice(colon + 1)),
+    );
     request.tries++;
     this.meter.retries++;
     this.refresh();
@@ -457,63 +474,11 @@ export class CacheRouter implements UpstreamOwner {
       request.node = -1;
       request.asking = false;
       request.slot = slot;
-      if (this.owners[slot] !== node.index) this.#setOwner(slot, node.index);
+      this.map.setOwner(slot, node.index);
     }
-    if (request.tries > IMMEDIATE_TRIES) this.#retryLater(request, buf, start, end);
+    if (request.tries > IMMEDIATE_TRIES) this.#retries.add(request, buf, start, end);
     else this.#again(request);
     return true;
-  }
-
-  #setOwner(slot: number, node: number): void {
-    this.nodes[node]!.known = true;
-    this.owners[slot] = node;
-    this.epoch++;
-  }
-
-  /** Keeps the request for another try; `buf[start, end)` is its answer if the deadline comes first. */
-  #retryLater(request: Request, buf: Buffer, start: number, end: number): void {
-    if (request.deadlineUs === 0) {
-      request.deadlineUs = this.turn.nowUs + this.cache.deadlineMs * 1000;
-      this.meter.held++;
-    }
-    if (this.#closed || this.#retries.length >= RETRIES_MAXIMUM) {
-      request.sink!.onReply(request, buf, start, end);
-      return;
-    }
-    if (request.sink!.abandoned) {
-      request.sink!.onReply(request, buf, start, end);
-      return;
-    }
-    request.state = REQUEST_RETRYING;
-    request.sink!.onRetrying(request);
-    keepBytes(request, this.stash);
-    this.stash.copy(buf, start, end);
-    request.replyBuf = this.stash.buf;
-    request.replyStart = this.stash.start;
-    request.replyEnd = this.stash.end;
-    this.#retries.push(request);
-    this.#retryTimer ??= setTimeout(() => this.#retryAll(), RETRY_TICK_MS);
-  }
-
-  #retryAll(): void {
-    this.#retryTimer = null;
-    this.turn.tick();
-    const due = this.#retries;
-    this.#retries = [];
-    let waiting = false;
-    for (const request of due) {
-      // Answered meanwhile, to keep the order of its session.
-      if (request.state !== REQUEST_RETRYING) continue;
-      if (request.sink!.abandoned || this.turn.nowUs > request.deadlineUs) {
-        this.#giveUp(request);
-        continue;
-      }
-      request.tries++;
-      this.meter.retries++;
-      waiting = true;
-      this.#again(request);
-    }
-    if (waiting) this.refresh();
   }
 
   #again(request: Request): void {
@@ -530,80 +495,27 @@ export class CacheRouter implements UpstreamOwner {
     }
   }
 
-  #giveUp(request: Request): void {
-    request.state = REQUEST_WAITING;
-    const buf = request.replyBuf!;
-    const moving = startsWith(buf, request.replyStart, TEXT_MOVED) || startsWith(buf, request.replyStart, TEXT_ASK);
-    if (moving) request.sink!.onReply(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
-    else request.sink!.onReply(request, buf, request.replyStart, request.replyEnd);
-  }
-
   #adoptSeeds(): void {
     for (const seed of this.cache.nodes) {
-      const node = this.#nodeAt(seed.host, seed.port);
+      const node = this.map.at(seed.host, seed.port);
       node.id = seed.id;
       if (!this.cache.sharding && !this.ready) node.primary = seed.role === 'primary';
     }
   }
 
-  #nodeAt(host: string, port: number): RouterNode {
-    for (const node of this.nodes) if (node.port === port && node.host === host) return node;
-    const index = this.nodes.length;
-    const node: RouterNode = { index, host, port, id: '', primary: true, primaryIndex: index, known: true };
-    this.nodes.push(node);
-    return node;
-  }
-
-  async #refreshNow(): Promise<void> {
-    try {
-      await this.#learn();
-      if (this.book === null && this.anyPrimary() >= 0) await this.#learnCommands();
-    } catch (error) {
-      this.log.error({ cache: this.cache.name, err: error }, 'could not learn the slot map');
-    }
-    this.#refreshing = false;
-    if (this.#closed) return;
-    if (this.#refreshAgain || this.book === null) {
-      this.#refreshAgain = false;
-      setTimeout(() => this.refresh(), this.book === null ? 20 : 2).unref();
-    }
-  }
-
-  async #learn(): Promise<void> {
-    const seeds = this.nodes.filter((node) => node.known || this.cache.nodes.some((seed) => seed.id === node.id));
-    const map = await readSlotMap(this.cache, seeds, (node, args) => this.#question(node, args));
-    if (map === null) return;
-    const indexes = map.nodes.map((node) => this.#nodeAt(node.host, node.port).index);
-    for (const node of this.nodes) node.known = false;
-    map.nodes.forEach((viewed: KnownNode, at) => {
-      const node = this.nodes[indexes[at]!]!;
-      node.known = true;
-      node.primary = viewed.primary;
-      node.primaryIndex = viewed.primaryAt >= 0 ? indexes[viewed.primaryAt]! : node.index;
-    });
-    let changed = false;
-    for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      const at = map.owners[slot]!;
-      const owner = at < 0 ? -1 : indexes[at]!;
-      if (this.owners[slot] === owner) continue;
-      this.owners[slot] = owner;
-      changed = true;
-    }
-    if (changed) {
-      this.epoch++;
-      this.log.info({ cache: this.cache.name, epoch: this.epoch, nodes: map.nodes.length }, 'slot map changed');
-    }
-  }
-
-  async #learnCommands(): Promise<void> {
+  /** The command table, once. True when it is known. */
+  async #learnCommands(): Promise<boolean> {
+    if (this.book !== null) return true;
+    if (this.anyPrimary() < 0) return false;
     const reply = await this.#question(this.anyPrimary(), ['COMMAND']);
-    if (reply === null || reply instanceof RespError) return;
+    if (reply === null || reply instanceof RespError) return false;
     const info = textOf(await this.#question(this.anyPrimary(), ['INFO', 'server']));
     this.engineVersion = /valkey_version:(\S+)/.exec(info ?? '')?.[1] ?? this.engineVersion;
     this.book = new CommandBook(reply, this.cache.sharding);
     const waiters = this.#readyWaiters;
     this.#readyWaiters = [];
     for (const callback of waiters) callback();
+    return true;
   }
 
   /** Asks one node, once: null when it does not answer in time. */
@@ -615,7 +527,11 @@ export class CacheRouter implements UpstreamOwner {
       const sink = new PromiseSink((reply) => {
         clearTimeout(timer);
         const value = decodeReply(reply);
-        resolve(value instanceof RespError && textOf(value.message)?.startsWith('CLUSTERDOWN') ? null : value);
+        resolve(
+          value instanceof RespError && textOf(value.message)?.startsWith('CLUSTERDOWN')
+            ? null
+            : value,
+        );
       }, this.pool);
       request.sink = sink;
       request.buf = bytes;
@@ -645,19 +561,36 @@ export class CacheRouter implements UpstreamOwner {
       }
     }
     this.#watchStalled(now * 1000);
-    // Replicas come and go without a MOVED to tell of it.
-    if (now - this.#refreshedAtMs > REFRESH_MS) this.refresh();
+    this.#learner.keepFresh();
   }
 
-  /** A node that has owed replies for the whole deadline without a byte is as good as gone (a hung or cut host). */
+  /**
+   * A node that has owed replies for the whole deadline without a byte may hang, or be busy with one long command. One that
+   * still answers on another connection (PONG, BUSY) is given more time; the others' connections are cut, so that requests
+   * go elsewhere or are answered.
+   */
   #watchStalled(nowUs: number): void {
     for (const lane of [...this.#lanes.values(), this.#systemLane]) {
       for (const upstream of lane.upstreams) {
-        if (!upstream || upstream.pending === 0) continue;
+        if (!upstream || upstream.pending === 0 || this.#probed.has(upstream)) continue;
         if (nowUs - upstream.lastActivityUs < this.cache.deadlineMs * 1000) continue;
-        upstream.destroy(new Error(`the node has not answered for ${this.cache.deadlineMs} ms`));
+        void this.#probe(upstream);
       }
     }
+  }
+
+  async #probe(stalled: Upstream): Promise<void> {
+    this.#probed.add(stalled);
+    const probe = this.openPrivate(stalled.node, this.#systemLane.handshake(stalled.node));
+    const answer = this.askBytes(PING, { fixed: probe });
+    const silence = new Promise<null>((resolve) =>
+      setTimeout(() => resolve(null), QUESTION_MS).unref(),
+    );
+    const reply = await Promise.race([answer, silence]);
+    probe.destroy();
+    this.#probed.delete(stalled);
+    if (reply !== null && !reply.equals(LOST_CONNECTION)) stalled.lastActivityUs = this.turn.nowUs;
+    else stalled.destroy(new Error(`the node has not answered for ${this.cache.deadlineMs} ms`));
   }
 }
 
@@ -677,42 +610,14 @@ export interface PrivateHandlers {
 }
 
 const QUESTION_MS = 500;
+const PING = encodeRequest(['PING']);
 /** Nobody owns the slot: a connection that fails at once, which its user handles as any lost one. */
 const NOWHERE = { host: '127.0.0.1', port: 1 };
 /** A connection that was its own state (WATCH, a blocked command) is gone; what it was sent last was not executed. */
 const LOST_CONNECTION = errorReply('NODELOST The connection to the node was lost');
 
-/** Hands a reply to a promise. */
-class PromiseSink implements RequestSink {
-  readonly abandoned = false;
-  readonly #resolve: (reply: Buffer) => void;
-  readonly #pool: RequestPool;
-
-  constructor(resolve: (reply: Buffer) => void, pool: RequestPool) {
-    this.#resolve = resolve;
-    this.#pool = pool;
-  }
-
-  onReply(request: Request, buf: Buffer, start: number, end: number): void {
-    this.#pool.give(request);
-    this.#resolve(Buffer.from(buf.subarray(start, end)));
-  }
-  onRetrying(): void {}
-  onPiece(): boolean {
-    return false;
-  }
-  onLastPiece(): void {}
-  onBroken(): void {}
-}
-
-/** Makes the request's bytes stable. */
-function keepBytes(request: Request, slab: Slab): void {
-  if (request.stable) return;
-  slab.copy(request.buf!, request.start, request.end);
-  request.buf = slab.buf;
-  request.start = slab.start;
-  request.end = slab.end;
-  request.stable = true;
+function isRead(request: Request): boolean {
+  return request.command !== null && (request.command.flags & FLAG_READONLY) !== 0;
 }
 
 function startsWith(buf: Buffer, start: number, text: Buffer): boolean {

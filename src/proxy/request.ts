@@ -6,6 +6,7 @@
 import type { Command } from '../protocol/command-table.ts';
 import type { RequestSink } from './request-sink.ts';
 import type { Lane } from './lane.ts';
+import type { Slab } from './slab.ts';
 import type { Upstream } from './upstream.ts';
 
 /** In no upstream's list: not sent yet, or to be sent again. */
@@ -115,3 +116,13 @@ export class RequestPool {
 
 /** Bounds what a burst leaves behind. */
 const FREE_MAXIMUM = 65_536;
+
+/** Makes the request's bytes stable: a copy, if they stand in a read buffer. */
+export function keepBytes(request: Request, slab: Slab): void {
+  if (request.stable) return;
+  slab.copy(request.buf!, request.start, request.end);
+  request.buf = slab.buf;
+  request.start = slab.start;
+  request.end = slab.end;
+  request.stable = true;
+}

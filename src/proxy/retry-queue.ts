@@ -1,0 +1,103 @@
+/**
+ * Requests that no node could take just now. All of them are tried again every few milliseconds, in the order in which they
+ * came here, until the cache's deadline; then they get the answer that made them wait.
+ */
+import type { Meter } from './meter.ts';
+import { CLUSTER_DOWN } from './proxy-error.ts';
+import { keepBytes, REQUEST_RETRYING, REQUEST_WAITING, type Request } from './request.ts';
+import type { Slab } from './slab.ts';
+import type { Turn } from './turn.ts';
+
+const TICK_MS = 5;
+/** Requests that may wait, all sessions together: each session is bounded, this bounds their sum. */
+const WAITING_MAXIMUM = 200_000;
+
+export interface RetryQueueParts {
+  readonly turn: Turn;
+  readonly meter: Meter;
+  readonly stash: Slab;
+  readonly deadlineMs: () => number;
+  /** Sends a request once more. */
+  readonly again: (request: Request) => void;
+  /** Some were sent once more: it is worth to ask who owns what now. */
+  readonly onTried: () => void;
+}
+
+export class RetryQueue {
+  readonly #parts: RetryQueueParts;
+  #waiting: Request[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(parts: RetryQueueParts) {
+    this.#parts = parts;
+  }
+
+  /** Keeps the request for another try; `buf[start, end)` is its answer if the deadline comes first. */
+  add(request: Request, buf: Buffer, start: number, end: number): void {
+    const { turn, meter, stash } = this.#parts;
+    const sink = request.sink!;
+    if (request.deadlineUs === 0) {
+      request.deadlineUs = turn.nowUs + this.#parts.deadlineMs() * 1000;
+      meter.held++;
+    }
+    if (this.#closed || sink.abandoned || this.#waiting.length >= WAITING_MAXIMUM) {
+      sink.onReply(request, buf, start, end);
+      return;
+    }
+    request.state = REQUEST_RETRYING;
+    sink.onRetrying(request);
+    keepBytes(request, stash);
+    stash.copy(buf, start, end);
+    request.replyBuf = stash.buf;
+    request.replyStart = stash.start;
+    request.replyEnd = stash.end;
+    this.#waiting.push(request);
+    this.#timer ??= setTimeout(() => this.#tick(), TICK_MS);
+  }
+
+  /** Everything that waits gets an answer; nothing waits any more. */
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const request of waiting) if (request.state === REQUEST_RETRYING) this.#giveUp(request);
+  }
+
+  #tick(): void {
+    const { turn, meter } = this.#parts;
+    this.#timer = null;
+    turn.tick();
+    const due = this.#waiting;
+    this.#waiting = [];
+    let tried = false;
+    for (const request of due) {
+      // Answered meanwhile, to keep the order of its session.
+      if (request.state !== REQUEST_RETRYING) continue;
+      if (request.sink!.abandoned || turn.nowUs > request.deadlineUs) {
+        this.#giveUp(request);
+        continue;
+      }
+      request.tries++;
+      meter.retries++;
+      tried = true;
+      this.#parts.again(request);
+    }
+    if (tried) this.#parts.onTried();
+  }
+
+  #giveUp(request: Request): void {
+    request.state = REQUEST_WAITING;
+    const buf = request.replyBuf!;
+    // Where a slot has gone to is none of a client's business.
+    const moving =
+      buf[request.replyStart + 1] === UPPER_M || buf[request.replyStart + 1] === UPPER_A;
+    if (moving) request.sink!.onReply(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
+    else request.sink!.onReply(request, buf, request.replyStart, request.replyEnd);
+  }
+}
+
+/** First letters of MOVED (and MASTERDOWN) and ASK. */
+const UPPER_M = 77;
+const UPPER_A = 65;
