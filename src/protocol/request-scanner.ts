@@ -43,6 +43,7 @@ const NOT_A_NUMBER = -2;
 const NO_LINE = -1;
 /** A CR without its LF. */
 const BAD_LINE_END = -3;
+const NOT_A_HEADER = -4;
 const INVALID_CRLF = 'invalid CRLF in request';
 
 export class RequestScanner {
@@ -132,13 +133,13 @@ export class RequestScanner {
       let length = this.#bulk;
       if (length < 0) {
         if (pos >= end) return this.#suspend(argc, pos, -1, pos + 1);
-        const next = this.#number(buf, pos + 1, end);
+        const next = buf[pos] === DOLLAR ? this.#number(buf, pos + 1, end) : this.#otherLine(buf, pos, end);
         if (next === NO_LINE) {
           if (end - pos > LINE_MAXIMUM_BYTES) return this.#fail('too big bulk count string');
           return this.#suspend(argc, pos, -1, end + 1);
         }
+        if (next === NOT_A_HEADER) return this.#fail(`expected '$', got '${printable(buf[pos]!)}'`);
         if (next === BAD_LINE_END) return this.#fail(INVALID_CRLF);
-        if (buf[pos] !== DOLLAR) return this.#fail(`expected '$', got '${printable(buf[pos]!)}'`);
         length = this.#value;
         if (next === NOT_A_NUMBER || length < 0 || length > this.bulkMaximumBytes) {
           return this.#fail('invalid bulk length');
@@ -199,6 +200,12 @@ export class RequestScanner {
       return buf[cr + 1] === LF ? NOT_A_NUMBER : BAD_LINE_END;
     }
     return NO_LINE;
+  }
+
+  /** A line where a bulk's header should be: wrong as soon as it is whole. */
+  #otherLine(buf: Uint8Array, start: number, end: number): number {
+    const cr = buf.indexOf(CR, start);
+    return cr >= 0 && cr + 1 < end ? NOT_A_HEADER : NO_LINE;
   }
 
   #scanLine(buf: Uint8Array, end: number): number {
