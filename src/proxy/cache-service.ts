@@ -6,6 +6,7 @@ import { CacheRouter, type RouterParts } from './cache-router.ts';
 import { Login } from './login.ts';
 import { NO_PEERS, type Peers } from './peer-link.ts';
 import { DiscardSink } from './request-sink.ts';
+import { Permissions } from './permissions.ts';
 import { PubSubHub } from './pubsub-hub.ts';
 import type { Session } from './session.ts';
 import type { SessionCommands } from './session-commands.ts';
@@ -19,6 +20,7 @@ export class CacheService {
   readonly hub: PubSubHub;
   readonly login: Login;
   readonly witness: SlotWitness;
+  readonly permissions: Permissions;
   /** One for all sessions: a scan never spans two events. */
   readonly scanner = new RequestScanner();
   readonly proxyIndex: number;
@@ -34,6 +36,7 @@ export class CacheService {
     this.discard = new DiscardSink((request) => parts.pool.give(request));
     this.login = new Login(this);
     this.witness = new SlotWitness(this.router);
+    this.permissions = new Permissions(this.router);
     this.hub = new PubSubHub(this);
     this.#users = usersByName(cache);
     this.scanner.bulkMaximumBytes = cache.limits.bulkMaximumBytes;
@@ -57,6 +60,7 @@ export class CacheService {
     this.#users = usersByName(cache);
     this.scanner.bulkMaximumBytes = cache.limits.bulkMaximumBytes;
     this.router.update(cache);
+    this.permissions.forget();
     for (const session of this.sessions.values()) {
       if (session.authenticated && !this.#users.has(session.client.user)) session.destroy();
     }

@@ -76,6 +76,7 @@ export class SessionCommands {
     const blocks = !queued && planned?.kind === PLAN_BLOCKING && mayBlock(planned.command.name, args, buf);
     if ((blocks || (handler?.drained === true && !queued)) && !session.drained()) return false;
     if (!session.inStep()) return false;
+    if (planned?.kind === PLAN_PROXY && this.#asksPermission(session, planned.command, buf, args)) return false;
 
     client.muted = client.replyOff || client.skipNext;
     client.skipNext = false;
@@ -157,6 +158,10 @@ export class SessionCommands {
       if (command.name !== 'exec') return wrongArity(command.name);
       return abortExec(session, "wrong number of arguments for 'exec' command");
     }
+    if (planned.kind === PLAN_PROXY) {
+      const denied = this.#verdict(session, command, buf, args);
+      if (denied) return denied;
+    }
     if (planned.kind === PLAN_REFUSED) return noPermission(session.client.user, command.name);
     const { subscriptions, resp } = session.client;
     if (resp === 2 && subscriptions !== null && subscriptions.count > 0 && !SUBSCRIBED_COMMANDS.has(command.name)) {
@@ -169,6 +174,29 @@ export class SessionCommands {
       return errorReply("ERR Replica can't interact with the keyspace");
     }
     return null;
+  }
+
+  /**
+   * For the proxy's own commands: the engine's refusal, null when the user may, undefined when the engine is still to be
+   * asked.
+   */
+  #verdict(session: Session, command: Command, buf: Buffer, args: RequestArguments): Buffer | null | undefined {
+    const { service, client } = session;
+    const user = service.user(client.user);
+    if (service.permissions.isFree(user, command)) return null;
+    return service.permissions.verdict(user!, client.database, command, wordsOf(buf, args));
+  }
+
+  /** Asks the engine whether the user may, if nobody has yet. True: come again when the stall is over. */
+  #asksPermission(session: Session, command: Command, buf: Buffer, args: RequestArguments): boolean {
+    if (!session.authenticated || command.subcommands !== null || !command.fits(args.argc)) return false;
+    if (this.#verdict(session, command, buf, args) !== undefined) return false;
+    const { service, client } = session;
+    session.stall(STALL_BUSY);
+    void service.permissions
+      .ask(service.user(client.user)!, client.database, command, wordsOf(buf, args))
+      .then(() => session.release());
+    return true;
   }
 
   #execute(
@@ -305,6 +333,10 @@ function unknownSubcommand(container: Command, buf: Buffer, args: RequestArgumen
 }
 
 /** An argument as the engine prints it: up to its first zero byte. */
+function wordsOf(buf: Buffer, args: RequestArguments): string[] {
+  return Array.from({ length: args.argc }, (_, i) => buf.toString('latin1', args.argStart[i], args.argEnd[i]));
+}
+
 function text(buf: Buffer, args: RequestArguments, index: number): string {
   return buf.toString('latin1', args.argStart[index], args.argEnd[index]).split('\0', 1)[0]!;
 }

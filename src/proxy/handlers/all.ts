@@ -1,6 +1,7 @@
 /** Every handler of the proxy, by command name. */
 import type { HandlerTable } from '../session-commands.ts';
 import { transactionHandlers } from '../transaction.ts';
+import { aclHandlers } from './acl.ts';
 import { clientHandlers } from './client.ts';
 import { clusterHandlers } from './cluster.ts';
 import { connectionHandlers } from './connection.ts';
@@ -25,6 +26,7 @@ export const allHandlers: HandlerTable = {
   ...keyspaceHandlers,
   ...shardLogHandlers,
   ...waitHandlers,
+  ...aclHandlers,
   ...monitorHandlers,
   ...pubsubHandlers,
   ...trackingHandlers,
