@@ -39,6 +39,8 @@ const REDIRECTS_AT_ONCE = 5;
 const HOUSEKEEPING_MS = 1000;
 /** A connection that carries nothing is kept this long: clients that reconnect find it. */
 const FEED_IDLE_MS = 10_000;
+/** After a connection was lost, its node carries no channels and patterns for this long. */
+const AVOID_MS = 1000;
 /** Errors by which a node says that it cannot now, or is not the one. */
 const RETRIED: ReadonlySet<string> = new Set([
   'MOVED',
@@ -55,9 +57,12 @@ export class PubSubHub implements FeedOwner {
   /** By session: a session waits for one command at a time. */
   readonly #claims = new Map<Session, Claim>();
   #homeless = new Set<Topic>();
+  /** Nodes whose connection was lost, and until when others are preferred (performance.now()). */
+  readonly #avoided = new Map<number, number>();
   #retryTimer: NodeJS.Timeout | null = null;
   #retryMs = RETRY_MS;
   #housekeeping: NodeJS.Timeout | null = null;
+  #epoch = -1;
   #closed = false;
 
   constructor(service: CacheService) {
@@ -239,8 +244,13 @@ export class PubSubHub implements FeedOwner {
       if (subscriber.feed === feed) subscriber.feed = null;
       if (subscriber.shardFeeds.get(feed.node) === feed) subscriber.shardFeeds.delete(feed.node);
     }
-    if (this.#closed) return;
-    for (const topic of topics) this.#wait(topic);
+    if (this.#closed || topics.length === 0) return;
+    this.#avoided.set(feed.node, performance.now() + AVOID_MS);
+    const elsewhere = this.#isFit(this.#listeningPost());
+    for (const topic of topics) {
+      if (topic.kind === 'shard' || !elsewhere) this.#wait(topic);
+      else this.#place(topic);
+    }
   }
 
   // ---- placing -------------------------------------------------------------------------------------------------------
@@ -249,7 +259,7 @@ export class PubSubHub implements FeedOwner {
   #place(topic: Topic, alone = false): void {
     const { router } = this.#service;
     const subscriber = this.#subscribers.get(topic.user);
-    const node = router.ownerOf(topic.slot);
+    const node = topic.kind === 'shard' ? router.ownerOf(topic.slot) : this.#listeningPost();
     if (subscriber === undefined || node < 0) return this.#wait(topic);
     let feed =
       topic.kind === 'shard' ? subscriber.shardFeeds.get(node) : (subscriber.feed ?? undefined);
@@ -261,6 +271,22 @@ export class PubSubHub implements FeedOwner {
       else subscriber.feed = feed;
     }
     feed.add(topic, alone);
+  }
+
+  /**
+   * A node for channels and patterns. The one that gets the PUBLISHes, so that its counts are of use; while that is dead,
+   * any other: a message reaches all nodes of a cluster, and the replicas of an unsharded cache.
+   */
+  #listeningPost(): number {
+    const { router } = this.#service;
+    const preferred = router.anyPrimary();
+    if (this.#isFit(preferred)) return preferred;
+    const others = [...router.primaries(), ...router.replicas()];
+    return others.find((node) => this.#isFit(node)) ?? preferred;
+  }
+
+  #isFit(node: number): boolean {
+    return node >= 0 && (this.#avoided.get(node) ?? 0) < performance.now();
   }
 
   #open(userName: string, node: number): PubSubFeed | null {
@@ -362,6 +388,29 @@ export class PubSubHub implements FeedOwner {
     ]);
   }
 
+  /** Moves shard channels from nodes that do not hear their slot any more, should such a node not have said so itself. */
+  #followSlots(): void {
+    const { router } = this.#service;
+    if (router.epoch === this.#epoch) return;
+    this.#epoch = router.epoch;
+    for (const { topics } of this.#subscribers.values()) {
+      for (const topic of topics.shard.values()) {
+        const owner = router.ownerOf(topic.slot);
+        const { feed } = topic;
+        // A replica of the owner hears what the owner hears.
+        if (
+          feed === null ||
+          owner < 0 ||
+          router.nodes[feed.node]?.primaryIndex === owner ||
+          feed.node === owner
+        )
+          continue;
+        feed.remove(topic);
+        this.#place(topic);
+      }
+    }
+  }
+
   #keepHouse(): void {
     const now = performance.now();
     for (const feed of this.#feeds()) {
@@ -371,8 +420,11 @@ export class PubSubHub implements FeedOwner {
         feed.destroy(
           new Error(`the node has not answered for ${this.#service.cache.deadlineMs} ms`),
         );
+      } else if (this.#service.router.nodes[feed.node]?.known !== true) {
+        feed.destroy(new Error('the node is not of this cache any more'));
       } else if (owedMs === 0) feed.fence(null);
     }
+    this.#followSlots();
     for (const [user, subscriber] of this.#subscribers) {
       const { topics } = subscriber;
       const empty = topics.channel.size + topics.pattern.size + topics.shard.size === 0;
