@@ -451,11 +451,6 @@ export class CacheRouter implements UpstreamOwner {
     ask: boolean,
   ): boolean {
     if (request.fixed !== null) return false;
-    if (ask && request.precedingReplies > 0) {
-      // ASKING holds for one command, a transaction is several: it waits until the slot has arrived.
-      this.#retries.add(request, buf, start, end);
-      return true;
-    }
     const [, slotText, address] = buf.toString('latin1', start, end - 2).split(' ');
     const slot = Number(slotText);
     const colon = address?.lastIndexOf(':') ?? -1;

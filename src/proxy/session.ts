@@ -28,7 +28,7 @@ import { PLAN_FORWARD } from './command-plan.ts';
 import { InputBuffer } from './input-buffer.ts';
 import type { Lane } from './lane.ts';
 import { OutQueue } from './out-queue.ts';
-import { errorReply } from './proxy-error.ts';
+import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
 import { NO_SLOT, REQUEST_DONE, REQUEST_RETRYING, type Request } from './request.ts';
 import type { RequestSink } from './request-sink.ts';
 import type { Flushable, Turn } from './turn.ts';
@@ -56,6 +56,19 @@ const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
 const OUTPUT_PAUSE_BYTES = 1024 * 1024;
 /** Unread input kept while stalled, before the socket is paused: enough to notice that the client went away. */
 const STALLED_INPUT_BYTES = 64 * 1024;
+
+/** A reply that tells where a slot has gone to is none of a client's business: the request was not executed. */
+function hideMove(request: Request): void {
+  const first = request.replyBuf![request.replyStart + 1];
+  if (first !== UPPER_M && first !== UPPER_A) return;
+  request.replyBuf = CLUSTER_DOWN;
+  request.replyStart = 0;
+  request.replyEnd = CLUSTER_DOWN.length;
+}
+
+/** First letters of MOVED (and MASTERDOWN) and ASK. */
+const UPPER_M = 77;
+const UPPER_A = 65;
 
 export class Session implements RequestSink, Flushable {
   readonly id: number;
@@ -213,6 +226,11 @@ export class Session implements RequestSink, Flushable {
       request.replyBuf = stash.buf;
       request.replyStart = stash.start;
       request.replyEnd = stash.end;
+      const head = this.#head!;
+      if (head.state !== REQUEST_DONE) return;
+      // Settled just now, for this one: nothing else would bring it on its way.
+      if (!head.muted) this.#write(head.replyBuf!, head.replyStart, head.replyEnd);
+      this.#advance();
       return;
     }
     if (!request.muted) this.#write(buf, start, end);
@@ -519,6 +537,7 @@ export class Session implements RequestSink, Flushable {
       if (before && request.slot === done.slot && done.replyBuf === null) {
         request.state = REQUEST_DONE;
         request.superseded = true;
+        hideMove(request);
       } else {
         waiting++;
       }
