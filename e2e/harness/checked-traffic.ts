@@ -1,0 +1,252 @@
+/**
+ * Traffic that knows what it must read. Each connection has keys of its own and writes ever higher numbers to them; a value is
+ * `key=number`. A write that was acknowledged must be read until the next one; one whose outcome is unknown (INDOUBT, a cut
+ * connection) may be; one that was refused must not. Counters tell whether anything was executed twice.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { encodeRequest } from '../../src/protocol/request-encoder.ts';
+import { decodeReply, RespError, textOf, type RespValue } from '../../src/protocol/resp-value.ts';
+import type { ServedCache } from './served-cache.ts';
+import type { Wire } from './wire.ts';
+
+export interface LostWrite {
+  readonly key: string;
+  readonly acknowledged: number;
+  readonly found: number;
+  /** performance.now() of the acknowledgement. */
+  readonly acknowledgedMs: number;
+}
+
+interface KeyState {
+  readonly key: string;
+  acknowledged: number;
+  acknowledgedMs: number;
+  readonly doubtful: Set<number>;
+}
+
+const KEYS_EACH = 8;
+const NO_VALUE = 0;
+
+export class CheckedTraffic {
+  requests = 0;
+  /** Longest time that one round of requests took. */
+  slowestMs = 0;
+  readonly wrong: string[] = [];
+  readonly lost: LostWrite[] = [];
+  /** Acknowledged INCRs that counters do not show. */
+  lostIncrements = 0;
+  readonly errors = new Map<string, number>();
+  readonly #clients: CheckedClient[];
+
+  /** @param name begins its keys: unlike that of any other traffic on the same cache */
+  constructor(cache: ServedCache, name: string, connections: number) {
+    this.#clients = Array.from(
+      { length: connections },
+      (_, i) => new CheckedClient(this, cache, `${name}-${i}`),
+    );
+  }
+
+  /** All keys that are written. */
+  get keys(): string[] {
+    return this.#clients.flatMap((client) => client.keys);
+  }
+
+  start(): void {
+    for (const client of this.#clients) client.start();
+  }
+
+  /** Breaks the clients' own connections; they come back. */
+  cut(): void {
+    for (const client of this.#clients) client.cut();
+  }
+
+  /** Ends the traffic, and reads everything once more. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.stop()));
+  }
+
+  count(kind: string): void {
+    this.errors.set(kind, (this.errors.get(kind) ?? 0) + 1);
+  }
+
+  get report(): string {
+    const errors = [...this.errors].map(([kind, count]) => `${kind} ${count}`).join(', ') || 'none';
+    return `${this.requests} requests, ${this.wrong.length} wrong values, ${this.lost.length} acknowledged writes lost, errors: ${errors}, slowest round ${Math.round(this.slowestMs)} ms`;
+  }
+}
+
+type Expectation = (reply: RespValue | null) => void;
+
+class CheckedClient {
+  readonly keys: string[];
+  readonly #traffic: CheckedTraffic;
+  readonly #cache: ServedCache;
+  readonly #states: KeyState[];
+  readonly #counterKey: string;
+  #counted = 0;
+  #maybeCounted = 0;
+  #sequence = 0;
+  #wire: Wire | null = null;
+  #stopping = false;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(traffic: CheckedTraffic, cache: ServedCache, name: string) {
+    this.#traffic = traffic;
+    this.#cache = cache;
+    this.#counterKey = `${name}-count`;
+    this.keys = Array.from({ length: KEYS_EACH }, (_, i) => `${name}-${i}`);
+    this.#states = this.keys.map((key) => ({
+      key,
+      acknowledged: NO_VALUE,
+      acknowledgedMs: 0,
+      doubtful: new Set(),
+    }));
+  }
+
+  start(): void {
+    this.#done = this.#run();
+    // Told by stop().
+    this.#done.catch(() => {});
+  }
+
+  cut(): void {
+    this.#wire?.close();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#done;
+    const wire = await this.#connected();
+    const count = Number(textOf(await wire.value('GET', this.#counterKey)) ?? 0);
+    if (count > this.#counted + this.#maybeCounted) {
+      this.#traffic.wrong.push(
+        `${this.#counterKey} is ${count}: more than ${this.#counted} acknowledged and ${this.#maybeCounted} doubtful`,
+      );
+    }
+    this.#traffic.lostIncrements += Math.max(0, this.#counted - count);
+    await this.#round(false);
+    this.#wire?.close();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      const startedMs = performance.now();
+      await this.#round(true);
+      this.#traffic.slowestMs = Math.max(this.#traffic.slowestMs, performance.now() - startedMs);
+    }
+  }
+
+  async #connected(): Promise<Wire> {
+    for (let tries = 0; this.#wire === null || this.#wire.closed; tries++) {
+      try {
+        this.#wire = await this.#cache.connect({ timeoutMs: 30_000 });
+      } catch (error) {
+        if (tries > 500) throw error;
+        await delay(10);
+      }
+    }
+    return this.#wire;
+  }
+
+  /** One pipeline: every key written and read, over several slots at once and in a transaction too. */
+  async #round(writing: boolean): Promise<void> {
+    const wire = await this.#connected();
+    const requests: Buffer[] = [];
+    const expectations: Expectation[] = [];
+    const put = (words: (string | number)[], expectation: Expectation) => {
+      requests.push(encodeRequest(words));
+      expectations.push(expectation);
+    };
+    for (const [i, state] of this.#states.entries()) {
+      if (writing) {
+        const number = ++this.#sequence;
+        const value = `${state.key}=${number}`;
+        if (i === 0) {
+          put(['MULTI'], ok(this.#traffic));
+          put(['SET', state.key, value], ok(this.#traffic));
+          put(['EXEC'], (reply) =>
+            this.#written(state, number, Array.isArray(reply) ? reply[0]! : reply),
+          );
+        } else {
+          put(['SET', state.key, value], (reply) => this.#written(state, number, reply));
+        }
+      }
+      put(['GET', state.key], (reply) => this.#read(state, reply));
+    }
+    if (writing) put(['INCR', this.#counterKey], (reply) => this.#incremented(reply));
+    put(['MGET', ...this.keys], (reply) => {
+      if (Array.isArray(reply))
+        for (const [i, state] of this.#states.entries()) this.#read(state, reply[i]!);
+      else this.#failed(reply);
+    });
+    wire.write(Buffer.concat(requests));
+    for (const [at, expectation] of expectations.entries()) {
+      const reply = await wire.reply().catch((cause: unknown) => {
+        throw new Error(
+          `no answer to ${requests[at]!.toString('latin1').replaceAll('\r\n', ' ')}`,
+          { cause },
+        );
+      });
+      this.#traffic.requests++;
+      expectation(reply === null ? null : decodeReply(reply));
+    }
+  }
+
+  #written(state: KeyState, number: number, reply: RespValue | null): void {
+    if (textOf(reply ?? undefined) === 'OK') {
+      state.acknowledged = number;
+      state.acknowledgedMs = performance.now();
+      return;
+    }
+    const unknown = reply === null || (reply instanceof RespError && reply.kind === 'INDOUBT');
+    if (unknown) state.doubtful.add(number);
+    this.#failed(reply);
+  }
+
+  #incremented(reply: RespValue | null): void {
+    if (typeof reply === 'number') {
+      this.#counted++;
+      return;
+    }
+    if (reply === null || (reply instanceof RespError && reply.kind === 'INDOUBT'))
+      this.#maybeCounted++;
+    this.#failed(reply);
+  }
+
+  #read(state: KeyState, reply: RespValue | null): void {
+    if (reply instanceof RespError) return this.#failed(reply);
+    const text = textOf(reply ?? undefined);
+    // A cut connection and a key that is not there look alike here; the first is seen by every other reply too.
+    if (reply === null && this.#wire?.closed === true) return this.#failed(null);
+    const found =
+      text === null
+        ? NO_VALUE
+        : Number(text.startsWith(`${state.key}=`) ? text.slice(state.key.length + 1) : NaN);
+    if (found === state.acknowledged || state.doubtful.has(found)) return;
+    if (found < state.acknowledged && found >= NO_VALUE) {
+      const { key, acknowledged, acknowledgedMs } = state;
+      this.#traffic.lost.push({ key, acknowledged, found, acknowledgedMs });
+      state.acknowledged = found;
+      return;
+    }
+    this.#traffic.wrong.push(
+      `${state.key} was ${text}; acknowledged ${state.acknowledged}, doubtful ${[...state.doubtful].slice(-5).join()}`,
+    );
+  }
+
+  #failed(reply: RespValue | null): void {
+    if (reply === null) this.#traffic.count('connection closed');
+    else if (reply instanceof RespError) this.#traffic.count(reply.kind);
+    else this.#traffic.wrong.push(`unexpected reply ${JSON.stringify(textOf(reply))}`);
+  }
+}
+
+function ok(traffic: CheckedTraffic): Expectation {
+  return (reply) => {
+    const text = textOf(reply ?? undefined);
+    if (text === 'OK' || text === 'QUEUED') return;
+    if (reply === null) traffic.count('connection closed');
+    else if (reply instanceof RespError) traffic.count(reply.kind);
+    else traffic.wrong.push(`unexpected reply ${text}`);
+  };
+}
