@@ -82,7 +82,7 @@ export function clientLine(session: Session, version: string): string {
     ['events', 'r'],
     ['cmd', session.lastCommand?.command.name ?? 'NULL'],
     ['user', view.user],
-    ['redir', -1],
+    ['redir', client.tracking?.options.redirect ?? -1],
     ['resp', client.resp],
     ['lib-name', view.libName],
     ['lib-ver', view.libVersion],
@@ -97,9 +97,13 @@ export function clientLine(session: Session, version: string): string {
 function flagsOf(session: Session): string {
   const { client } = session;
   const flags = [
+    client.monitor === null ? '' : 'O',
     (client.subscriptions?.count ?? 0) > 0 ? 'P' : '',
     client.transaction?.open === true ? 'x' : '',
     client.unblock === null ? '' : 'b',
+    client.tracking === null ? '' : 't',
+    client.tracking?.redirectBroken === true ? 'R' : '',
+    client.tracking?.options.bcast === true ? 'B' : '',
     client.readonly ? 'r' : '',
     client.noEvict ? 'e' : '',
     client.noTouch ? 'T' : '',
@@ -114,11 +118,9 @@ function hostOf(address: string | undefined): string {
 
 export type ClientFilter = (view: ClientView) => boolean;
 
-/** What the words of CLIENT LIST or KILL ask for, or the text of the engine's error. */
+/** What the words of CLIENT LIST or KILL ask for. SKIPME is the caller's: it knows who asks. */
 export interface ParsedFilters {
   readonly filters: readonly ClientFilter[];
-  /** SKIPME, where it is said. */
-  readonly skipMe: boolean | null;
 }
 
 export interface FilterSurroundings {
@@ -138,14 +140,12 @@ export function parseClientFilters(
   around: FilterSurroundings,
 ): ParsedFilters | string {
   const filters: ClientFilter[] = [];
-  let skipMe: boolean | null = null;
   for (let i = 0; i < words.length;) {
     const option = words[i]!.toLowerCase();
     const value = words[i + 1];
     if (value === undefined) return SYNTAX;
     if (option === 'skipme') {
       if (!/^(yes|no)$/i.test(value)) return SYNTAX;
-      skipMe = value.toLowerCase() === 'yes';
       i += 2;
       continue;
     }
@@ -170,7 +170,7 @@ export function parseClientFilters(
     filters.push(negated ? (view) => !filter(view) : filter);
     i += 2;
   }
-  return { filters, skipMe };
+  return { filters };
 }
 
 function parseFilter(

@@ -1,6 +1,7 @@
 /** What a proxy tells the other proxies of its machine about its clients (peer-link.ts). */
 import { z } from 'zod';
 import type { CacheService } from './cache-service.ts';
+import { CLIENT_ANSWERS } from './client-registry.ts';
 
 const countsQuestion = z.object({
   kind: z.enum(['channel', 'pattern', 'shard']),
@@ -19,6 +20,7 @@ const ANSWERS: Readonly<Record<string, (service: CacheService, body: unknown) =>
     if (names === undefined) return [...service.hub.counts(kind)];
     return names.map((name) => [name, service.hub.count(kind, name)]);
   },
+  ...CLIENT_ANSWERS,
 };
 
 export function answerPeer(service: CacheService, op: string, body: unknown): unknown {

@@ -15,9 +15,10 @@ import {
   textOf,
   type RespValue,
 } from '../../protocol/resp-value.ts';
-import { askShards, errorAmong } from '../ask-shards.ts';
+import { askShards, questionLane } from '../ask-shards.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
+import { firstError } from '../split.ts';
 
 export const aclHandlers: HandlerTable = {
   'acl|list': (session, call) =>
@@ -42,7 +43,7 @@ async function viaNode(
   show: (value: RespValue) => RespValue,
 ): Promise<Buffer> {
   const { router } = session.service;
-  const lane = router.lane({ ...session.lane!.kind, resp: 3 });
+  const lane = questionLane(session);
   const value = await router.ask(
     call.args.map((arg) => Buffer.from(arg)),
     { lane },
@@ -95,7 +96,7 @@ async function configGet(session: Session, call: Call): Promise<Buffer> {
     session,
     call.args.map((arg) => Buffer.from(arg)),
   );
-  const error = errorAmong(answers);
+  const error = firstError(answers);
   if (error !== null) return encodeReply(error, session.client.resp);
   const { cache } = session.service;
   const own = ownSettings(session, cache);

@@ -3,7 +3,16 @@
  * connections to the nodes are nobody's business here.
  */
 import { encodeReply, RespVerbatim, type RespValue } from '../../protocol/resp-value.ts';
-import { clientLine, parseClientFilters, viewClient, type ParsedFilters } from '../client-line.ts';
+import { clientLine } from '../client-line.ts';
+import {
+  killAtPeers,
+  linesOf,
+  peerLines,
+  selectClients,
+  unblockAtPeers,
+  unblockClient,
+  type ClientSelection,
+} from '../client-registry.ts';
 import { errorReply, OK_REPLY, SYNTAX_ERROR } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
@@ -42,50 +51,38 @@ export const clientHandlers: HandlerTable = {
   'client|import-source': () => errorReply('ERR Server is not in import mode'),
 };
 
-function list(session: Session, call: Call): Buffer {
-  const parsed = parseClientFilters(words(call).slice(2), surroundings(session));
-  if (typeof parsed === 'string') return errorReply(parsed);
-  const version = session.service.engineVersion;
-  const lines = matching(session, parsed, false).map((each) => `${clientLine(each, version)}\n`);
-  return reply(session, text(lines.join('')));
+async function list(session: Session, call: Call): Promise<Buffer> {
+  const { service } = session;
+  const rest = words(call).slice(2);
+  const skip = skipsMe(rest) === true ? session : null;
+  const chosen = selectClients(service, { words: rest }, skip);
+  if (typeof chosen === 'string') return errorReply(chosen);
+  const lines = [...linesOf(service, chosen), ...(await peerLines(service, { words: rest }))];
+  lines.sort(([a], [b]) => a - b);
+  return reply(session, text(lines.map(([, line]) => `${line}\n`).join('')));
 }
 
 /** `CLIENT KILL addr` answers OK or an error, `CLIENT KILL filter ...` the number of those that went. */
-function kill(session: Session, call: Call): Buffer | null {
+async function kill(session: Session, call: Call): Promise<Buffer> {
+  const { service } = session;
   const [, , ...rest] = words(call);
   const old = rest.length === 1;
-  const parsed = old
-    ? { filters: [(view: { addr: string }) => view.addr === rest[0]], skipMe: false }
-    : parseClientFilters(rest, surroundings(session));
-  if (typeof parsed === 'string') return errorReply(parsed);
-  const victims = matching(session, parsed, true);
-  if (old && victims.length === 0) return errorReply('ERR No such client');
-  const answer = old ? OK_REPLY : reply(session, victims.length);
+  const what: ClientSelection = old ? { address: rest[0]! } : { words: rest };
+  const skip = old || skipsMe(rest) === false ? null : session;
+  const victims = selectClients(service, what, skip);
+  if (typeof victims === 'string') return errorReply(victims);
   for (const victim of victims) if (victim !== session) victim.destroy();
-  if (!victims.includes(session)) return answer;
+  const killed = victims.length + (await killAtPeers(service, what));
+  if (old && killed === 0) return errorReply('ERR No such client');
   // Oneself: the reply first (networking.c, CLIENT_CLOSE_AFTER_REPLY).
-  session.reply(answer);
-  session.closeAfterReplies();
-  return null;
+  if (victims.includes(session)) session.closeAfterReplies();
+  return old ? OK_REPLY : reply(session, killed);
 }
 
-/** Sessions that pass all filters, oldest first. */
-function matching(session: Session, parsed: ParsedFilters, skipMeByDefault: boolean): Session[] {
-  const skipMe = parsed.skipMe ?? skipMeByDefault;
-  return [...session.service.sessions.values()]
-    .filter((each) => !(skipMe && each === session))
-    .filter((each) => {
-      const view = viewClient(each);
-      return parsed.filters.every((filter) => filter(view));
-    });
-}
-
-function surroundings(session: Session) {
-  const { service } = session;
-  return {
-    databases: service.cache.databases,
-    hasUser: (name: string) => service.user(name) !== undefined,
-  };
+/** What SKIPME says; null where it is not said: LIST shows oneself then, KILL spares oneself. */
+function skipsMe(rest: readonly string[]): boolean | null {
+  const at = rest.findLastIndex((word, i) => i % 2 === 0 && word.toLowerCase() === 'skipme');
+  return at < 0 ? null : rest[at + 1]?.toLowerCase() === 'yes';
 }
 
 function setName(session: Session, call: Call): Buffer {
@@ -143,7 +140,7 @@ function replyMode(): HandlerEntry {
   };
 }
 
-function unblock(session: Session, call: Call): Buffer {
+async function unblock(session: Session, call: Call): Promise<Buffer> {
   const [, , id, how] = words(call);
   const mode = how?.toLowerCase() ?? 'timeout';
   if (call.args.length > 4) return SYNTAX_ERROR;
@@ -151,10 +148,12 @@ function unblock(session: Session, call: Call): Buffer {
     return errorReply('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
   }
   if (!/^-?\d{1,18}$/.test(id!)) return errorReply('ERR value is not an integer or out of range');
-  const target = session.service.sessions.get(Number(id));
-  if (target === undefined || target.client.unblock === null) return reply(session, 0);
-  target.client.unblock(mode === 'error');
-  return reply(session, 1);
+  const { service } = session;
+  const withError = mode === 'error';
+  const done =
+    unblockClient(service, Number(id), withError) ||
+    (await unblockAtPeers(service, Number(id), withError));
+  return reply(session, done ? 1 : 0);
 }
 
 function words(call: Call): string[] {

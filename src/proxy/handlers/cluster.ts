@@ -16,11 +16,12 @@ import {
   type RespValue,
 } from '../../protocol/resp-value.ts';
 import type { TopologyCache } from '../../model/topology.ts';
+import { askShards } from '../ask-shards.ts';
 import { errorReply } from '../proxy-error.ts';
 import { NO_SLOT } from '../request.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
-import { firstError, shardSlots } from '../split.ts';
+import { firstError } from '../split.ts';
 
 export const clusterHandlers: HandlerTable = {
   'cluster|slots': (session) => reply(session, slots(session)),
@@ -197,12 +198,8 @@ function askOwner(session: Session, call: Call): null {
 
 /** SLOT-STATS of all shards in one list, ordered and cut as one node would (cluster_slot_stats.c). */
 async function slotStats(session: Session, call: Call): Promise<Buffer> {
-  const { router } = session.service;
   const args = call.args.map((arg) => Buffer.from(arg));
-  const lane = session.lane!;
-  const answers = await Promise.all(
-    [...shardSlots(router.owners).values()].map((slot) => router.ask(args, { lane, slot })),
-  );
+  const answers = await askShards(session, args);
   const error = firstError(answers);
   if (error !== null) return reply(session, error);
   const bySlot = new Map<number, RespValue>();

@@ -3,13 +3,9 @@
  * (clients, address, age) in place of the nodes' own. Asked as the client's user: the engine decides who may.
  */
 import { createHash } from 'node:crypto';
-import {
-  encodeReply,
-  RespError,
-  RespVerbatim,
-  textOf,
-  type RespValue,
-} from '../../protocol/resp-value.ts';
+import { encodeReply, RespVerbatim, textOf } from '../../protocol/resp-value.ts';
+import { askShards } from '../ask-shards.ts';
+import { countAllClients, type ClientCounts } from '../client-registry.ts';
 import {
   bytesToHuman,
   mergeInfo,
@@ -18,50 +14,40 @@ import {
   type InfoFields,
   type InfoSections,
 } from '../info-merge.ts';
-import { NO_SLOT } from '../request.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
-import { shardSlots } from '../split.ts';
 import { clusterInfoFields } from './cluster.ts';
 
 export const infoHandlers: HandlerTable = { info };
 
 async function info(session: Session, call: Call): Promise<Buffer> {
-  const { router, cache } = session.service;
-  const args = call.args.map((arg) => Buffer.from(arg));
-  const targets = cache.sharding ? [...shardSlots(router.owners).values()] : [NO_SLOT];
-  const lane = session.lane!;
-  const answers = await Promise.all(
-    targets.length === 0
-      ? [router.ask(args, { lane })]
-      : targets.map((slot) => router.ask(args, { lane, slot })),
+  const answers = await askShards(
+    session,
+    call.args.map((arg) => Buffer.from(arg)),
   );
   // A shard that cannot answer must not hide the others from who is looking at them.
-  const texts = answers
-    .map((answer) => (answer instanceof RespError ? null : textOf(answer)))
-    .filter((each) => each !== null);
+  const texts = answers.map((answer) => textOf(answer)).filter((each) => each !== null);
   if (texts.length === 0) return encodeReply(answers[0]!, session.client.resp);
   const sections = mergeInfo(texts.map(parseInfo));
-  describeCache(session, sections);
+  describeCache(session, sections, await countAllClients(session.service));
   return encodeReply(new RespVerbatim('txt', renderInfo(sections)), session.client.resp);
 }
 
 /** Replaces what nodes say of themselves by what is true of the cache. */
-function describeCache(session: Session, sections: InfoSections): void {
+function describeCache(session: Session, sections: InfoSections, counts: ClientCounts): void {
   const { cache } = session.service;
   const edit = (title: string, change: (fields: InfoFields) => void) => {
     const fields = sections.get(title);
     if (fields !== undefined) change(fields);
   };
   edit('Server', (fields) => server(session, fields));
-  edit('Clients', (fields) => override(fields, clients(session)));
-  edit('Stats', (fields) => {
-    const { meter } = session.service.router;
+  edit('Clients', (fields) => override(fields, clients(session, counts)));
+  edit('Stats', (fields) =>
     override(fields, {
-      total_connections_received: meter.connectionsTotal,
-      rejected_connections: meter.connectionsRefused,
-    });
-  });
+      total_connections_received: counts.received,
+      rejected_connections: counts.rejected,
+    }),
+  );
   edit('Memory', (fields) => {
     const limit = cache.limits.memoryMaximumBytes;
     if (limit > 0) override(fields, { maxmemory: limit, maxmemory_human: bytesToHuman(limit) });
@@ -90,30 +76,20 @@ function server(session: Session, fields: InfoFields): void {
   );
 }
 
-/** The connections of this proxy; those of the nodes are the proxies' own. */
-function clients(session: Session): Record<string, number> {
-  const { service } = session;
-  let [blocked, pubsub, watching, watchedKeys, inputMaximum, outputMaximum] = [0, 0, 0, 0, 0, 0];
-  for (const each of service.sessions.values()) {
-    const { client } = each;
-    if (client.unblock !== null) blocked++;
-    if ((client.subscriptions?.count ?? 0) > 0) pubsub++;
-    if ((client.transaction?.watchedKeys ?? 0) > 0) watching++;
-    watchedKeys += client.transaction?.watchedKeys ?? 0;
-    inputMaximum = Math.max(inputMaximum, each.inputBytes);
-    outputMaximum = Math.max(outputMaximum, each.outputBytes);
-  }
+/** The connections of the proxies; those of the nodes are the proxies' own. */
+function clients(session: Session, counts: ClientCounts): Record<string, number> {
   return {
-    connected_clients: service.router.meter.connections,
+    connected_clients: counts.connected,
     cluster_connections: 0,
-    maxclients: service.cache.limits.connectionsMaximum,
-    client_recent_max_input_buffer: inputMaximum,
-    client_recent_max_output_buffer: outputMaximum,
-    blocked_clients: blocked,
-    pubsub_clients: pubsub,
-    watching_clients: watching,
+    maxclients: session.service.cache.limits.connectionsMaximum,
+    client_recent_max_input_buffer: counts.inputMaximum,
+    client_recent_max_output_buffer: counts.outputMaximum,
+    blocked_clients: counts.blocked,
+    tracking_clients: counts.tracking,
+    pubsub_clients: counts.pubsub,
+    watching_clients: counts.watching,
     clients_in_timeout_table: 0,
-    total_watched_keys: watchedKeys,
+    total_watched_keys: counts.watchedKeys,
   };
 }
 
@@ -161,18 +137,4 @@ function replication(session: Session, fields: InfoFields): InfoFields {
 function override(fields: InfoFields, values: Record<string, string | number>): void {
   for (const [name, value] of Object.entries(values))
     if (fields.has(name)) fields.set(name, String(value));
-}
-
-/** For ROLE: the sum of the primaries' offsets. */
-export async function replicationOffset(session: Session): Promise<number> {
-  const { router, cache } = session.service;
-  const targets = cache.sharding ? [...shardSlots(router.owners).values()] : [NO_SLOT];
-  const answers = await Promise.all(
-    targets.map((slot): Promise<RespValue> => router.ask(['INFO', 'replication'], { slot })),
-  );
-  return answers
-    .map((answer) =>
-      parseInfo(answer instanceof RespError ? '' : (textOf(answer) ?? '')).get('Replication'),
-    )
-    .reduce((total, fields) => total + Number(fields?.get('master_repl_offset') ?? 0), 0);
 }

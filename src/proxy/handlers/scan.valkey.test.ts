@@ -127,9 +127,9 @@ for (const { name, ...options } of LINES) {
       const slots = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => hashSlotOf(`slot${i}`));
       const owners = new Map(slots.map((slot) => [slot, slot < 5462 ? a : slot < 10_924 ? b : c]));
       let moves = 0;
-      let running = true;
+      const state = { running: true };
       const mover = (async () => {
-        while (running) {
+        while (state.running) {
           for (const slot of slots) {
             const from = owners.get(slot)!;
             const to = from === a ? b : from === b ? c : a;
@@ -143,7 +143,7 @@ for (const { name, ...options } of LINES) {
         const { keys } = await scanAll(client, ['COUNT', 5]);
         assert.deepEqual(missing(names, keys), []);
       }
-      running = false;
+      state.running = false;
       await mover;
       assert.ok(moves >= 8, `${moves} moves`);
     });
@@ -182,10 +182,10 @@ describe('SCAN while slots move atomically', () => {
       const names = await fill(client, 4000);
       const ranges = [[0, 500], [501, 1000], [1001, 1500], [1501, 2000]] as const; // prettier-ignore
       let at = 0;
-      let running = true;
+      const state = { running: true };
       let moves = 0;
       const mover = (async () => {
-        while (running) {
+        while (state.running) {
           const from = cache.nodes[at]!;
           at = (at + 1) % 3;
           for (const [first, last] of ranges)
@@ -202,7 +202,7 @@ describe('SCAN while slots move atomically', () => {
         const { keys } = await scanAll(client, ['COUNT', 20], undefined, command);
         assert.deepEqual(missing(names, keys), []);
       }
-      running = false;
+      state.running = false;
       await mover;
       assert.ok(moves > 0);
     });

@@ -12,9 +12,10 @@ import {
   textOf,
   type RespValue,
 } from '../../protocol/resp-value.ts';
-import { askShards, errorAmong } from '../ask-shards.ts';
+import { askShards } from '../ask-shards.ts';
 import type { Session } from '../session.ts';
 import type { Call, CommandHandler, HandlerTable } from '../session-commands.ts';
+import { firstError } from '../split.ts';
 
 export const shardLogHandlers: HandlerTable = {
   'slowlog|get': merged((answers, words) => newestFirst(answers, words[2] ?? '10')),
@@ -36,7 +37,7 @@ export function merged(merge: Merge, need: 'all' | 'some' = 'all'): CommandHandl
     const args = call.args.map((arg) => Buffer.from(arg));
     const answers = await askShards(session, args);
     const good = answers.filter((answer) => !(answer instanceof RespError));
-    const error = errorAmong(answers);
+    const error = firstError(answers);
     const failed = error !== null && (need === 'all' || good.length === 0);
     const words = args.map((arg) => arg.toString());
     return encodeReply(failed ? error : merge(good, words), session.client.resp);
