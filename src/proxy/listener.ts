@@ -3,7 +3,7 @@
  * (`reusePort`). Plain, TLS, or both on one port, told apart by the first byte that a client sends.
  */
 import { createServer, Socket, type Server } from 'node:net';
-import type { Server as TlsServer } from 'node:tls';
+import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import type { TopologyCache } from '../model/topology.ts';
 import type { CacheService } from './cache-service.ts';
@@ -102,7 +102,7 @@ export class CacheListener {
     secured.once('secure', () => {
       clearTimeout(timer);
       const session = this.#begin(secured, reader);
-      if (session !== null) secured.on('data', (chunk: Buffer) => session.onData(chunk, chunk.length));
+      if (session !== null) this.#read(secured, session);
     });
     secured.on('error', (error) => {
       clearTimeout(timer);
@@ -110,6 +110,19 @@ export class CacheListener {
       socket.destroy();
     });
     secured.once('close', () => clearTimeout(timer));
+  }
+
+  #read(secured: TLSSocket, session: Session): void {
+    const { read } = this.#service.router;
+    const adopted = read.adoptTls(secured, (length) => {
+      session.onData(read.bytes, length);
+      return true;
+    });
+    // What came with the end of the handshake, before anybody could read.
+    const early = secured.read() as Buffer | null;
+    if (early !== null) session.onData(early, early.length);
+    if (adopted) secured.resume();
+    else secured.on('data', (chunk: Buffer) => session.onData(chunk, chunk.length));
   }
 
   /**

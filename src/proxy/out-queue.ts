@@ -4,13 +4,15 @@
  * connection holds none.
  */
 import type { Socket } from 'node:net';
-import { copyBytes } from './slab.ts';
+import { copyBytes, Slab } from './slab.ts';
 
 const BLOCK_BYTES = 16 * 1024;
 const POOL_MAXIMUM_BLOCKS = 256;
 
 /** Blocks that are free; shared by all connections of a process. */
 export class BlockPool {
+  /** For sockets that hold what they are given until later (TLS): a block would never come back. */
+  readonly slab = new Slab();
   readonly #free: Buffer[] = [];
 
   take(): Buffer {
@@ -64,6 +66,13 @@ export class OutQueue {
     const block = this.#block;
     this.#parts = null;
     this.#block = null;
+    if (parts === null && 'encrypted' in socket) {
+      const { slab } = this.#pool;
+      slab.copy(block!, 0, this.#end);
+      socket.write(slab.buf.subarray(slab.start, slab.end));
+      this.#pool.give(block!);
+      return;
+    }
     if (parts === null) {
       socket.write(block!.subarray(0, this.#end));
       // Taken by the kernel whole: nobody holds the block any more.
