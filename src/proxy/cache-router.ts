@@ -47,11 +47,20 @@ const LANE_IDLE_MS = 60_000;
 
 const TEXT_MOVED = Buffer.from('-MOVED ');
 const TEXT_ASK = Buffer.from('-ASK ');
-/** Errors by which a node says that it cannot do it now, and did not do it. */
-const RETRIABLE = ['-TRYAGAIN', '-CLUSTERDOWN', '-LOADING', '-MASTERDOWN', '-UNBLOCKED'].map(
-  (text) => Buffer.from(text),
-);
-const TEXT_READONLY = Buffer.from('-READONLY');
+/**
+ * Errors by which a node says that it cannot do it now, and did not do it. More than their codes: a script, which did
+ * something, may end with `TRYAGAIN in a minute` of its own, and must not be run again and again for it.
+ */
+const RETRIABLE = [
+  '-TRYAGAIN Multiple keys request',
+  '-CLUSTERDOWN The cluster is down',
+  '-CLUSTERDOWN Hash slot not served',
+  '-LOADING Valkey is loading',
+  '-LOADING Redis is loading',
+  '-MASTERDOWN Link with MASTER is down',
+  '-UNBLOCKED force unblock',
+].map((text) => Buffer.from(text));
+const TEXT_READONLY = Buffer.from("-READONLY You can't write against a read only replica");
 const TEXT_EXECABORT = Buffer.from('-EXECABORT');
 
 export class CacheRouter implements UpstreamOwner {
@@ -291,8 +300,8 @@ export class CacheRouter implements UpstreamOwner {
     const [, slot, address] = error.message.split(' ');
     const colon = address?.lastIndexOf(':') ?? -1;
     if (error.kind === 'MOVED' && address !== undefined && colon > 0) {
-      const node = this.map.at(address.slice(0, colon), Number(address.slice(colon + 1)));
-      this.map.setOwner(Number(slot), node.index);
+      const node = this.map.find(address.slice(0, colon), Number(address.slice(colon + 1)));
+      if (node !== null) this.map.setOwner(Number(slot), node.index);
     }
     this.refresh();
   }
@@ -455,13 +464,22 @@ export class CacheRouter implements UpstreamOwner {
     const slot = Number(slotText);
     const colon = address?.lastIndexOf(':') ?? -1;
     if (address === undefined || colon < 0 || !(slot >= 0 && slot < SLOT_COUNT)) return false;
-    const node = this.map.at(
+    // A script can answer with any error: where it is told to go is not taken on its word.
+    if (slot !== request.slot && isScript(request)) return false;
+    const node = this.map.find(
       address.slice(0, colon) || upstream.address.host,
       Number(address.slice(colon + 1)),
     );
     request.tries++;
     this.meter.retries++;
     this.refresh();
+    if (node === null) {
+      // Nobody is logged in to whom the nodes have not named: whoever it is would be given the users' secrets.
+      request.node = -1;
+      request.asking = false;
+      this.#retries.add(request, buf, start, end);
+      return true;
+    }
     if (ask) {
       request.asking = true;
       request.node = node.index;
@@ -610,6 +628,10 @@ const PING = encodeRequest(['PING']);
 const NOWHERE = { host: '127.0.0.1', port: 1 };
 /** A connection that was its own state (WATCH, a blocked command) is gone; what it was sent last was not executed. */
 const LOST_CONNECTION = errorReply('NODELOST The connection to the node was lost');
+
+function isScript(request: Request): boolean {
+  return request.command?.categories.includes('@scripting') === true;
+}
 
 function isRead(request: Request): boolean {
   return request.command !== null && (request.command.flags & FLAG_READONLY) !== 0;

@@ -60,9 +60,16 @@ export class NodeMap {
     return primary;
   }
 
+  /** The node at this address; null when the nodes and control have not named it. */
+  find(host: string, port: number): RouterNode | null {
+    for (const node of this.nodes) if (node.port === port && node.host === host) return node;
+    return null;
+  }
+
   /** The node at this address; a new one when it was not known. */
   at(host: string, port: number): RouterNode {
-    for (const node of this.nodes) if (node.port === port && node.host === host) return node;
+    const known = this.find(host, port);
+    if (known !== null) return known;
     const index = this.nodes.length;
     const node: RouterNode = {
       index,
