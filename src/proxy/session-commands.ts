@@ -31,8 +31,8 @@ export type CommandHandler = (session: Session, call: Call) => Buffer | null | P
 
 export interface HandlerEntry {
   readonly run: CommandHandler;
-  /** Only when nothing of this session is under way. */
-  readonly drained?: boolean;
+  /** Only when nothing of this session is under way; a function says whether that is so this time. */
+  readonly drained?: boolean | ((session: Session) => boolean);
   /** Inside MULTI: run at once instead of being queued. */
   readonly unqueued?: boolean;
 }
@@ -74,7 +74,7 @@ export class SessionCommands {
     const handler = planned === null ? undefined : this.#handlers.get(planned.command.name);
     const queued = client.transaction?.open === true && handler?.unqueued !== true;
     const blocks = !queued && planned?.kind === PLAN_BLOCKING && mayBlock(planned.command.name, args, buf);
-    if ((blocks || (handler?.drained === true && !queued)) && !session.drained()) return false;
+    if ((blocks || (!queued && wantsDrained(handler, session))) && !session.drained()) return false;
     if (!session.inStep()) return false;
     if (planned?.kind === PLAN_PROXY && this.#asksPermission(session, planned.command, buf, args)) return false;
 
@@ -278,6 +278,11 @@ export class SessionCommands {
         session.release();
       });
   }
+}
+
+function wantsDrained(handler: HandlerEntry | undefined, session: Session): boolean {
+  const drained = handler?.drained;
+  return typeof drained === 'function' ? drained(session) : drained === true;
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -62,7 +62,7 @@ export const transactionHandlers: HandlerTable = {
       return OK_REPLY;
     },
   },
-  exec: { unqueued: true, run: (session) => execute(session) },
+  exec: { unqueued: true, drained: goesPrivately, run: (session) => execute(session) },
   watch: { unqueued: true, drained: true, run: (session, call) => watch(session, call) },
   unwatch: {
     drained: true,
@@ -144,7 +144,7 @@ function execute(session: Session): Buffer | null | Promise<Buffer | null> {
   const caching = client.tracking?.prefix ?? null;
   const batch = Buffer.concat([...(caching === null ? [] : [caching]), MULTI, ...transaction.commands, EXECUTE]);
   const preceding = transaction.commands.length + (caching === null ? 1 : 2);
-  if (transaction.watcher === null && transaction.database === null) {
+  if (!isPrivate(transaction)) {
     const request = session.prepare(null, batch, 0, batch.length, transaction.slot);
     request.precedingReplies = preceding;
     request.skipReplies = preceding;
@@ -153,6 +153,15 @@ function execute(session: Session): Buffer | null | Promise<Buffer | null> {
     return null;
   }
   return executePrivately(session, transaction, batch, preceding);
+}
+
+/** Does EXEC go over a connection of its own? Then it must not overtake what the session has sent over the shared one. */
+function goesPrivately({ client }: Session): boolean {
+  return client.transaction !== null && isPrivate(client.transaction);
+}
+
+function isPrivate({ watcher, database }: Transaction): boolean {
+  return watcher !== null || database !== null;
 }
 
 /** On the watching connection, or on one of its own when it selects another database. */
@@ -167,7 +176,9 @@ async function executePrivately(
   const upstream =
     transaction.watcher ?? service.router.openLike(session.lane!, service.router.ownerOf(slot));
   const reply = await service.router.askBytes(batch, { fixed: upstream, preceding, repeatable: false });
-  upstream.destroy();
+  // EXEC leaves nothing on the connection; a client that tracks wants to hear of what was read over it.
+  if (transaction.database === null && reply[0] !== MINUS) service.router.givePrivate(session.lane!, upstream);
+  else upstream.destroy();
   if (isTransient(reply)) return encodeReply(NULL_ARRAY, client.resp);
   if (transaction.database !== null && reply[0] !== MINUS) session.service.login.selectDatabase(session, transaction.database);
   return reply;

@@ -31,10 +31,14 @@ export const clientHandlers: HandlerTable = {
   'client|no-evict': onOff((session, on) => {
     session.client.noEvict = on;
   }),
-  'client|no-touch': onOff((session, on) => {
-    session.client.noTouch = on;
-    session.service.login.takeLane(session);
-  }),
+  'client|no-touch': {
+    // What follows goes over other connections.
+    drained: true,
+    run: onOff((session, on) => {
+      session.client.noTouch = on;
+      session.service.login.takeLane(session);
+    }),
+  },
   'client|reply': replyMode(),
   'client|unblock': unblock,
   'client|capa': (session, call) => {

@@ -10,9 +10,10 @@ import { endTransaction } from '../transaction.ts';
 export const connectionHandlers: HandlerTable = {
   ping,
   echo: (_session, call) => encodeReply(call.args[1]!, 2),
-  select: { run: select },
-  hello: { run: hello },
-  auth: { run: auth },
+  // Drained: what follows goes over other connections, and must not overtake what was sent before.
+  select: { run: select, drained: true },
+  hello: { run: hello, drained: true },
+  auth: { run: auth, drained: true },
   reset: { run: reset, drained: true, unqueued: true },
   quit: { run: quit, unqueued: true },
   readonly: (session) => {
