@@ -1,6 +1,6 @@
 /** Cases of the differential test, and how two replies are compared. */
 import { splitInline } from '../../src/protocol/inline-request.ts';
-import { decodeReply, encodeReply, itemsOf } from '../../src/protocol/resp-value.ts';
+import { decodeReply, encodeReply, itemsOf, RespMap } from '../../src/protocol/resp-value.ts';
 
 export interface CaseFamily {
   readonly name: string;
@@ -48,14 +48,17 @@ function same(comparison: Comparison, expected: Buffer, actual: Buffer): boolean
   return sorted(expected).join() === sorted(actual).join();
 }
 
-/** The type, and the elements in an order of their own, also those of one level deeper (SSCAN). */
+/** The type, and the elements of every array, set and map in it in an order of their own. */
 function sorted(reply: Buffer): string[] {
-  const items = itemsOf(decodeReply(reply)).map((item) =>
-    Array.isArray(item)
-      ? sorted(encodeReply(item, 3)).join()
-      : encodeReply(item, 3).toString('hex'),
-  );
-  return [String.fromCharCode(reply[0]!), ...items.sort()];
+  const value = decodeReply(reply);
+  const parts = value instanceof RespMap ? value.pairs.map((pair) => [...pair]) : itemsOf(value);
+  return [
+    String.fromCharCode(reply[0]!),
+    ...parts.map((part) => {
+      const bytes = encodeReply(part, 3);
+      return itemsOf(part).length > 0 ? sorted(bytes).join() : bytes.toString('hex');
+    }).sort(),
+  ]; // prettier-ignore
 }
 
 function show(reply: Buffer | null): string {

@@ -61,7 +61,9 @@ export class RandomStream {
 
   #next(): void {
     const what = this.#random();
-    if (what < 0.08) this.#transaction();
+    if (what < 0.06) this.#transaction();
+    else if (what < 0.08) this.#watch();
+    else if (what < 0.1) this.#elsewhere();
     else if (what < 0.16) this.#inline();
     else this.#put(this.#command(this.#random() < 0.3 ? TAGGED_KEYS : LOOSE_KEYS));
   }
@@ -116,6 +118,36 @@ export class RandomStream {
       this.#put(words);
     }
     this.#put([this.#random() < 0.85 ? 'EXEC' : 'DISCARD']);
+  }
+
+  /** Optimistic locking: now and then the key is written between WATCH and EXEC. */
+  #watch(): void {
+    const key = this.#pick(TAGGED_KEYS);
+    this.#put(['SET', key, this.#value()]);
+    this.#put(['WATCH', key]);
+    this.#put(['GET', key]);
+    if (this.#random() < 0.5) this.#put(['APPEND', key, 'x']);
+    this.#put(['MULTI']);
+    this.#put(['SET', key, 'locked']);
+    if (this.#random() < 0.9) this.#put(['EXEC']);
+    else {
+      this.#put(['DISCARD']);
+      this.#put(['GET', key]);
+    }
+  }
+
+  /** What makes the session go on over other connections: nothing may overtake what was sent before. */
+  #elsewhere(): void {
+    const key = this.#pick(TAGGED_KEYS);
+    const database = this.#int(3);
+    this.#put(['SET', key, this.#value()]);
+    this.#put(this.#random() < 0.7 ? ['SELECT', database] : ['CLIENT', 'NO-TOUCH', 'on']);
+    this.#put(['GET', key]);
+    this.#put(['APPEND', key, 'y']);
+    this.#put(['SELECT', this.#random() < 0.8 ? 0 : database]);
+    this.#put(['GET', key]);
+    if (this.#random() < 0.3) this.#put(['BLPOP', this.#pick(TAGGED_KEYS), '0.001']);
+    if (this.#random() < 0.1) this.#put([this.#random() < 0.5 ? 'FLUSHALL' : 'FLUSHDB']);
   }
 
   #inline(): void {
