@@ -5,6 +5,7 @@
 import type { RequestArguments } from '../protocol/command-table.ts';
 import { decodeReply, RespError } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
+import { endBlocked } from './end-blocked.ts';
 import { CLUSTER_DOWN } from './proxy-error.ts';
 import { STALL_BUSY, type Session } from './session.ts';
 
@@ -51,20 +52,20 @@ async function block(session: Session, planned: PlannedCommand, bytes: Buffer, s
   for (;;) {
     const upstream = router.privateFor(session.lane!, router.ownerOf(slot));
     const startedMs = performance.now();
-    client.unblock = (withError) => void router.unblock(upstream, withError);
+    let unblocked = false;
+    client.unblock = (withError) => {
+      unblocked = true;
+      void endBlocked(router, upstream, withError);
+    };
     session.onGone = () => upstream.destroy();
     const reply = await router.askBytes(bytes, { fixed: upstream, repeatable: planned.repeatable });
     session.onGone = null;
-    if (session.closed) {
+    if (session.closed || unblocked) {
       upstream.destroy();
       return reply;
     }
     const value = reply[0] === MINUS ? decodeReply(reply) : null;
     if (!(value instanceof RespError) || !FOLLOWED.has(value.kind)) {
-      router.givePrivate(session.lane!, upstream);
-      return reply;
-    }
-    if (value.kind === 'UNBLOCKED' && value.message.includes('CLIENT UNBLOCK')) {
       router.givePrivate(session.lane!, upstream);
       return reply;
     }

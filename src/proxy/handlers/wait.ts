@@ -15,6 +15,7 @@ import {
   type RespValue,
 } from '../../protocol/resp-value.ts';
 import type { CacheRouter } from '../cache-router.ts';
+import { endBlocked } from '../end-blocked.ts';
 import { errorReply } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
@@ -45,7 +46,8 @@ async function wait(session: Session, call: Call): Promise<Buffer> {
   const upstreams = router.primaries().map((node) => router.privateFor(router.systemLane, node));
   let ended = false;
   client.unblock = (withError) => {
-    for (const upstream of upstreams) void router.unblock(upstream, withError);
+    ended = true;
+    for (const upstream of upstreams) void endBlocked(router, upstream, withError);
   };
   session.onGone = () => {
     ended = true;
