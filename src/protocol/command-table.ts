@@ -205,6 +205,7 @@ function keysOfSpec(spec: KeySpec, buf: Uint8Array, args: RequestArguments): num
     if (!Number.isInteger(count) || count < 1 || count > args.argc) return [];
     first = begin + spec.firstKey;
     last = first + (count - 1) * spec.step;
+    if (last >= args.argc) return []; // more than there are: the engine finds none either, and refuses
   } else if (spec.lastKey >= 0) {
     last = begin + spec.lastKey;
   } else if (spec.limit <= 1) {
