@@ -65,10 +65,12 @@ export function connectArguments(
   caFile: string | null,
   options: { readonly reader?: boolean; readonly user?: string },
 ): string[] {
-  const { host, port } = splitEndpoint(options.reader ? cache.readerEndpoint : cache.endpoint);
+  // The announced host is for clients elsewhere; here, where the daemon is, it need not even have an address.
+  const { bind } = cache.spec;
+  const { port } = splitEndpoint(options.reader ? cache.readerEndpoint : cache.endpoint);
   return [
     '-h',
-    ANY_ADDRESS[host] ?? host,
+    ANY_ADDRESS[bind] ?? bind,
     '-p',
     String(port),
     ...valkeyCliTls(cache, caFile),
