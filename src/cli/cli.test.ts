@@ -142,6 +142,8 @@ test('create refuses a port that is taken before anything is made', async (t) =>
     new RegExp(`Port ${port} on 127\\.0\\.0\\.1, wanted for the endpoint, is already in use`),
   );
   assert.match(err, /--port auto/);
+  fake.addCache({ name: 'main', port });
+  assert.match((await cli(`create a --port ${port}`)).err, /in use by cache main\./);
   assert.ok(fake.requests.every(({ method }) => method === 'GET'));
 });
 

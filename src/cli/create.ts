@@ -1,6 +1,6 @@
 /** `springtide create`: one more cache. */
 import { Option, type Command } from 'commander';
-import type { SystemStatus, UserStatus } from '../model/admin-api.ts';
+import type { CacheStatus, SystemStatus, UserStatus } from '../model/admin-api.ts';
 import { ENGINE_LINES, TLS_MODES } from '../model/cache-spec.ts';
 import {
   argument,
@@ -14,6 +14,7 @@ import {
   type DataDirOption,
 } from './command-options.ts';
 import { CliError } from './cli-error.ts';
+import { splitEndpoint } from './cache-words.ts';
 import { connectGuide } from './connect-guide.ts';
 import { createUsers, parseUserOption, type NewUser } from './new-users.ts';
 import { developmentCaFile } from './development-ca.ts';
@@ -96,6 +97,16 @@ export function registerCreate(program: Command, terminal: Terminal): void {
   ).action((name: string | undefined, options: CreateOptions) => create(name, options, terminal));
 }
 
+/** `cache NAME` when one of ours has the port. */
+function cacheWithPort(caches: readonly CacheStatus[], port: number): string | undefined {
+  const owner = caches.find((cache) =>
+    [cache.endpoint, cache.readerEndpoint].some(
+      (endpoint) => splitEndpoint(endpoint).port === port,
+    ),
+  );
+  return owner && `cache ${owner.spec.name}`;
+}
+
 async function create(
   name: string | undefined,
   options: CreateOptions,
@@ -121,6 +132,7 @@ async function create(
     { port: spec.port ?? 0, readerPort: spec.readerPort || (spec.port ? spec.port + 1 : 0) },
     spec.bind ?? '127.0.0.1',
     'Choose another one with --port, or let one be chosen with --port auto.',
+    (wanted) => cacheWithPort(before.caches, wanted),
   );
   const addUsers = await createUsers(options.user ?? [], options.passwordFile, terminal);
   await ensureEngine(

@@ -22,11 +22,13 @@ export function portState(port: number, host: string): Promise<PortState> {
  * Throws CONFLICT when a port of an endpoint is taken: told before anything is downloaded or started. Ports 0 are chosen
  * later and not looked at.
  * @param hint the command with another port
+ * @param ownerOf whose a port is, where that is known: `cache main`
  */
 export async function requireFreePorts(
   ports: { readonly port: number; readonly readerPort: number },
   host: string,
   hint: string,
+  ownerOf: (port: number) => string | undefined = () => undefined,
 ): Promise<void> {
   for (const [port, what] of [
     [ports.port, 'the endpoint'],
@@ -41,7 +43,7 @@ export async function requireFreePorts(
     if (state === 'in-use')
       throw new CliError(
         'CONFLICT',
-        `Port ${port} on ${host}, wanted for ${what}, is already in use by another program.`,
+        `Port ${port} on ${host}, wanted for ${what}, is already in use by ${ownerOf(port) ?? 'another program'}.`,
         { hint },
       );
     if (state === 'forbidden')
