@@ -43,6 +43,19 @@ suite('Ports', () => {
     ports.close();
   });
 
+  test("an address that is not this machine's is refused by name, not as a lack of ports", async () => {
+    const ports = new Ports();
+    for (const bind of ['192.0.2.1', 'no-such-host.invalid']) {
+      for (const port of [0, 20_501]) {
+        await assert.rejects(ports.endpointPair(port, 0, bind), {
+          code: 'InvalidParameterValue',
+          message: new RegExp(`^bind: ${bind} is no address that this machine can listen on`),
+        });
+      }
+    }
+    ports.close();
+  });
+
   test('a port whose reader is taken is not kept', async () => {
     const { server, port: reader } = await listenSomewhere();
     const { server: free, port } = await listenSomewhere();

@@ -44,13 +44,15 @@ export class Ports {
   /**
    * The ports of a new endpoint. 0 = choose: for both, the first free pair from 6379 up; for the reader alone, port + 1.
    *
-   * @throws ControlError InvalidParameterValue when a port that was asked for is taken
+   * @throws ControlError InvalidParameterValue when a port that was asked for is taken, or the address is not this machine's
    */
   async endpointPair(
     port: number,
     readerPort: number,
     bind: string,
   ): Promise<{ port: number; readerPort: number }> {
+    // Else an address that cannot be listened on would look like thousands of taken ports, each asked of the resolver.
+    await refuseForeignAddress(bind);
     if (port === 0) {
       for (let first = ENDPOINT_PORT_FIRST; first < 20_000; first += 2) {
         const reader = readerPort === 0 ? first + 1 : readerPort;
@@ -125,10 +127,29 @@ export async function canBind(port: number, bind: string): Promise<boolean> {
   return ok;
 }
 
-function listens(server: Server, where: object): Promise<boolean> {
+/** Tries any free port of `bind`. */
+async function refuseForeignAddress(bind: string): Promise<void> {
+  const server = createServer();
+  const failure = await listenFailure(server, { port: 0, host: bind });
+  if (failure === null) {
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    return;
+  }
+  throw new ControlError(
+    'InvalidParameterValue',
+    `bind: ${bind} is no address that this machine can listen on (${failure.code ?? failure.message})`,
+    { cause: failure },
+  );
+}
+
+async function listens(server: Server, where: object): Promise<boolean> {
+  return (await listenFailure(server, where)) === null;
+}
+
+function listenFailure(server: Server, where: object): Promise<NodeJS.ErrnoException | null> {
   return new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(where, () => resolve(true));
+    server.once('error', resolve);
+    server.listen(where, () => resolve(null));
   });
 }
 
