@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
 import { admitCache, checkSpec, isLoopback } from './admit-cache.ts';
+import { ensureDevelopmentCertificate } from './development-certificate.ts';
 import { Ports } from './ports.ts';
 import { slotRange } from './steps/form-cluster.ts';
 
@@ -46,6 +50,29 @@ suite('checkSpec', () => {
       /no file \/x/,
     );
   });
+});
+
+test('a certificate of your own is looked at before anything is made', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'springtide-admit-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const own = await ensureDevelopmentCertificate(join(dir, 'own'), ['127.0.0.1']);
+  const other = await ensureDevelopmentCertificate(join(dir, 'other'), ['127.0.0.1']);
+  const check = (tlsCertFile: string, tlsKeyFile: string) =>
+    checkSpec({ name: 'a', tls: 'required', tlsCertFile, tlsKeyFile });
+  check(own.certFile, own.keyFile);
+  const words = join(dir, 'words.pem');
+  writeFileSync(words, 'no certificate');
+  for (const [cert, key] of [
+    [own.certFile, other.keyFile],
+    [words, own.keyFile],
+    [own.certFile, words],
+  ] as const) {
+    assert.throws(() => check(cert, key), {
+      code: 'InvalidParameterValue',
+      message: /are not a certificate and its private key in PEM/,
+    });
+  }
+  assert.throws(() => check(dir, own.keyFile), /cannot read .*EISDIR/);
 });
 
 suite('admitCache', () => {

@@ -1,8 +1,10 @@
 /** From what a user asks for to what is written down: checks a specification and chooses ports, ids and secrets. */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import type { ZodError } from 'zod';
+import { messageOf } from '../lib/errors.ts';
 import { cacheSpecSchema, type CacheSpec } from '../model/cache-spec.ts';
 import { DEFAULT_USER_NAME, DEFAULT_USER_RULES, type CacheUser } from '../model/user.ts';
 import { ControlError } from './control-error.ts';
@@ -36,10 +38,8 @@ export function checkSpec(input: unknown): CacheSpec {
   if ((spec.tlsCertFile === undefined) !== (spec.tlsKeyFile === undefined)) {
     refuse('a certificate of your own needs both tlsCertFile and tlsKeyFile');
   }
-  for (const file of [spec.tlsCertFile, spec.tlsKeyFile]) {
-    if (file !== undefined && !existsSync(file)) {
-      throw new ControlError('InvalidParameterValue', `there is no file ${file}`);
-    }
+  if (spec.tlsCertFile !== undefined && spec.tlsKeyFile !== undefined) {
+    checkCertificate(spec.tlsCertFile, spec.tlsKeyFile);
   }
   const { memoryMaximumBytes, memoryMinimumBytes, ecpuPerSecondMaximum, ecpuPerSecondMinimum } =
     spec.limits;
@@ -50,6 +50,31 @@ export function checkSpec(input: unknown): CacheSpec {
     refuse('ecpuPerSecondMinimum is above ecpuPerSecondMaximum');
   }
   return spec.sharding ? spec : { ...spec, shards: 1 };
+}
+
+/** Looked at now: a proxy that cannot use them can only leave the endpoint closed. */
+function checkCertificate(certFile: string, keyFile: string): void {
+  const [cert, key] = [certFile, keyFile].map((file) => {
+    if (!existsSync(file)) {
+      throw new ControlError('InvalidParameterValue', `there is no file ${file}`);
+    }
+    try {
+      return readFileSync(file);
+    } catch (error) {
+      throw new ControlError('InvalidParameterValue', `cannot read ${file} (${messageOf(error)})`, {
+        cause: error,
+      });
+    }
+  });
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    throw new ControlError(
+      'InvalidParameterValue',
+      `${certFile} and ${keyFile} are not a certificate and its private key in PEM (${messageOf(error)})`,
+      { cause: error },
+    );
+  }
 }
 
 /** Takes the ports; the caller releases them if it does not keep the result. */
