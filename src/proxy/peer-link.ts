@@ -5,7 +5,6 @@
  */
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import type { Logger } from 'pino';
 import { messageOf } from '../lib/errors.ts';
 
@@ -33,6 +32,8 @@ const TIMEOUT_MS = 250;
 const WAITING_MAXIMUM = 1000;
 /** A peer that does not read its answers is not one. */
 const BACKLOG_MAXIMUM_BYTES = 32 * 1024 * 1024;
+/** Characters of one line: the counts of some hundred thousand channels. */
+const LINE_MAXIMUM = 64 * 1024 * 1024;
 /** Longest path of a unix socket (sun_path). */
 const PATH_MAXIMUM_BYTES = 107;
 
@@ -169,13 +170,26 @@ interface PeerResponse {
 
 const NOTHING: unique symbol = Symbol('no answer');
 
-/** Calls back for each line; a connection that sends one that is not JSON is closed. */
+/** Calls back for each line; a connection that sends one that is not JSON, or has no end, is closed. */
 function onLines(socket: Socket, onLine: (line: string) => void): void {
-  createInterface({ input: socket }).on('line', (line) => {
+  let parts: string[] = [];
+  let length = 0;
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    const lines = text.split('\n');
+    const rest = lines.pop()!;
     try {
-      onLine(line);
+      for (const line of lines) {
+        onLine([...parts, line].join(''));
+        parts = [];
+        length = 0;
+      }
     } catch (error) {
       socket.destroy(error as Error);
+      return;
     }
+    parts.push(rest);
+    length += rest.length;
+    if (length > LINE_MAXIMUM) socket.destroy(new Error('a line without an end'));
   });
 }
