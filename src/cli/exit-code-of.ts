@@ -9,6 +9,8 @@ const BY_CODE: Readonly<Record<string, CliErrorCode>> = {
   UserAlreadyExists: 'CONFLICT',
   InvalidServerlessCacheStateFault: 'CONFLICT',
   InvalidUserStateFault: 'CONFLICT',
+  PortInUse: 'CONFLICT',
+  DiskFull: 'DISK',
   InvalidParameterValue: 'USAGE',
   InvalidParameterCombination: 'USAGE',
   ENGINE_VERSION_UNSUPPORTED: 'USAGE',
@@ -26,6 +28,8 @@ const BY_CODE: Readonly<Record<string, CliErrorCode>> = {
   ENGINE_INSTALL_ABORTED: 'INTERRUPTED',
   DATA_DIR_IN_USE: 'CONFLICT',
   EADDRINUSE: 'CONFLICT',
+  STORE_UNWRITABLE: 'DISK',
+  NODE_DIRECTORY_UNUSABLE: 'DISK',
   ENOSPC: 'DISK',
 };
 

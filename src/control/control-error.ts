@@ -1,6 +1,7 @@
 /**
  * What control refuses, under the codes AWS uses for the same refusal (ElastiCache API, botocore's error shapes: the
- * `Fault` suffixes are irregular there and are copied as they are). The API turns a code into an HTTP status.
+ * `Fault` suffixes are irregular there and are copied as they are). `PortInUse` and `DiskFull` are ours: a service without
+ * ports and disks of its user has no words for them. The API turns a code into an HTTP status.
  */
 import { SpringtideError } from '../lib/errors.ts';
 
@@ -13,6 +14,8 @@ export const CONTROL_ERROR_STATUS = {
   InvalidParameterCombination: 400,
   UserAlreadyExists: 400,
   InvalidUserStateFault: 409,
+  PortInUse: 409,
+  DiskFull: 507,
   ServiceUnavailable: 503,
   InternalFailure: 500,
 } as const;

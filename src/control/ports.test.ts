@@ -31,7 +31,7 @@ suite('Ports', () => {
     other.server.close();
     await assert.rejects(ports.endpointPair(port, other.port, '127.0.0.1'), (error: Error) => {
       assert.match(error.message, new RegExp(`port ${port} `));
-      return (error as Error & { code: string }).code === 'InvalidParameterValue';
+      return (error as Error & { code: string }).code === 'PortInUse';
     });
     server.close();
     await once(server, 'close');
@@ -63,7 +63,7 @@ suite('Ports', () => {
     await once(free, 'close');
     const ports = new Ports();
     await assert.rejects(ports.endpointPair(port, reader, '127.0.0.1'), {
-      code: 'InvalidParameterValue',
+      code: 'PortInUse',
     });
     server.close();
     await once(server, 'close');

@@ -44,7 +44,7 @@ export class Ports {
   /**
    * The ports of a new endpoint. 0 = choose: for both, the first free pair from 6379 up; for the reader alone, port + 1.
    *
-   * @throws ControlError InvalidParameterValue when a port that was asked for is taken, or the address is not this machine's
+   * @throws ControlError PortInUse when a port that was asked for is taken, InvalidParameterValue when it can be none, or the address is not this machine's
    */
   async endpointPair(
     port: number,
@@ -64,10 +64,17 @@ export class Ports {
     }
     const reader = readerPort === 0 ? port + 1 : readerPort;
     for (const wanted of [port, reader]) {
-      if (wanted > 65_535 || !(await this.#take([wanted], [bind]))) {
+      if (wanted > 65_535) {
         this.release([port]);
         throw new ControlError(
           'InvalidParameterValue',
+          `the reader's port would be ${wanted}: choose one up to 65535 with readerPort`,
+        );
+      }
+      if (!(await this.#take([wanted], [bind]))) {
+        if (wanted !== port) this.release([port]);
+        throw new ControlError(
+          'PortInUse',
           `port ${wanted} on ${bind} is in use or not permitted: choose another one, or 0 for a free one`,
         );
       }

@@ -399,13 +399,13 @@ suite('a cache without replicas', () => {
       [{ name: 'x', sharding: false, shards: 2 }, 'InvalidParameterCombination'],
       [
         { name: 'x', port: Number((await daemon.cache('bare')).endpoint.split(':')[1]) },
-        'InvalidParameterValue',
+        'PortInUse',
       ],
     ];
     for (const [spec, code] of cases) {
       const refused = await failure(daemon, 'POST', '/v1/caches', spec);
       assert.equal(refused.code, code, JSON.stringify(spec));
-      assert.equal(refused.status, 400);
+      assert.equal(refused.status, code === 'PortInUse' ? 409 : 400);
     }
     const missing = await failure(daemon, 'GET', '/v1/caches/none');
     assert.deepEqual([missing.status, missing.code], [404, 'ServerlessCacheNotFoundFault']);
