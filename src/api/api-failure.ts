@@ -15,6 +15,9 @@ const CALLERS_PART: ReadonlySet<string> = new Set([
   'ENGINE_BINARY_UNUSABLE',
 ]);
 
+/** The machine has no room; what is there goes on. */
+const FULL: ReadonlySet<string> = new Set(['STORE_UNWRITABLE', 'NODE_DIRECTORY_UNUSABLE']);
+
 export function failureOf(error: unknown): Failure {
   if (isControlError(error)) {
     const { code, message } = error;
@@ -22,7 +25,7 @@ export function failureOf(error: unknown): Failure {
   }
   // Raised on purpose elsewhere (engine installation, a node's start): its sentence is for users, its code is stable.
   if (error instanceof SpringtideError) {
-    const status = CALLERS_PART.has(error.code) ? 400 : 500;
+    const status = CALLERS_PART.has(error.code) ? 400 : FULL.has(error.code) ? 507 : 500;
     return { status, body: { code: error.code, message: error.message } };
   }
   // Fastify's own refusals: a body that is no JSON, or too large.

@@ -9,7 +9,7 @@ import { cacheSpecSchema, type CacheSpec } from '../model/cache-spec.ts';
 import { DEFAULT_USER_NAME, DEFAULT_USER_RULES, type CacheUser } from '../model/user.ts';
 import { ControlError } from './control-error.ts';
 import type { Ports } from './ports.ts';
-import type { CacheRecord, NodeRecord } from './store.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 export interface AdmittedCache {
   readonly cache: CacheRecord;

@@ -7,6 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { NodeError } from '../engine/node-error.ts';
 import { messageOf } from '../lib/errors.ts';
 import { ControlError } from './control-error.ts';
 import { executeStep } from './execute-step.ts';
@@ -15,7 +16,8 @@ import type { RunResult } from './keyed-queue.ts';
 import { planLifecycle } from './policies/plan-lifecycle.ts';
 import type { Ports } from './ports.ts';
 import type { StepContext } from './step-context.ts';
-import type { CacheRecord, Store } from './store.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord } from './store-records.ts';
 
 /** Whoever asked for the change, if it is still there. */
 export interface LifecycleObserver {
@@ -150,9 +152,13 @@ export class CacheLifecycle {
       .event('cache-creation-failed', `Failed to create cache ${cache.name}. ${reason}`);
     observer.settled(
       cache.id,
-      new ControlError('InternalFailure', `cache ${cache.name} could not be created: ${reason}`, {
-        cause: error,
-      }),
+      new ControlError(
+        isDiskFull(error) ? 'DiskFull' : 'InternalFailure',
+        `cache ${cache.name} could not be created: ${reason}`,
+        {
+          cause: error,
+        },
+      ),
     );
     return {};
   }
@@ -177,4 +183,10 @@ export class CacheLifecycle {
     observer.settled(cache.id, null);
     return {};
   }
+}
+
+function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof NodeError) || error.code !== 'NODE_DIRECTORY_UNUSABLE') return false;
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }

@@ -31,12 +31,14 @@ import { KeyedQueue, type RunResult } from './keyed-queue.ts';
 import type { NodeObservation } from './node-observation.ts';
 import { PlaneLinkServer } from './plane-link-server.ts';
 import { Ports } from './ports.ts';
+import { requireSpace } from './disk-space.ts';
 import { ProxySupervisor } from './proxy-supervisor.ts';
 import { servingBoard } from './serving-board.ts';
 import { ShardKeeper } from './shard-keeper.ts';
 import type { StepContext } from './step-context.ts';
 import { cacheStatus } from './status.ts';
-import { Store, type CacheRecord, type EventRecord } from './store.ts';
+import { Store } from './store.ts';
+import type { CacheRecord, EventRecord } from './store-records.ts';
 import { developmentCertificatePaths, topologyOf } from './topology-of.ts';
 import { UsageBoard } from './usage-board.ts';
 import { UserAdmin } from './user-admin.ts';
@@ -91,7 +93,7 @@ export class ControlPlane {
     const { paths, log } = options;
     this.#options = options;
     this.#log = log;
-    this.#store = new Store(paths.stateFile);
+    this.#store = new Store(paths.stateFile, (cause) => this.#stateSaved(cause));
     this.#engines = new Engines(options.engines, this.#store);
     this.#fleet = new Fleet(
       options.host,
@@ -246,6 +248,7 @@ export class ControlPlane {
   async createCache(input: unknown, report: Report): Promise<CacheStatus> {
     this.#refuseWhileStopping();
     const spec = checkSpec(input);
+    requireSpace(this.#options.paths.root);
     const admission = this.#admission.then(async () => {
       const engine = await this.#engines.find(spec.engineVersion);
       const other = this.#store.cacheByName(spec.name);
@@ -530,6 +533,17 @@ export class ControlPlane {
       if (cache.state !== 'available') continue;
       const reason = failures[cache.name] ?? null;
       if (cache.reason !== reason) this.#store.updateCache(cache.id, { reason });
+    }
+  }
+
+  /** Not an event: one says that the events cannot be written down, and the other comes when all of them are. */
+  #stateSaved(cause: unknown): void {
+    if (cause === null) this.#log.warn('the state is on the disk again, all of it');
+    else {
+      this.#log.error(
+        { err: cause },
+        'the state cannot be written to the disk; it is kept in memory and written when there is room',
+      );
     }
   }
 

@@ -19,7 +19,8 @@ import {
   type ClusterPeer,
   type NodeObservation,
 } from './node-observation.ts';
-import type { CacheRecord, NodeRecord, Store } from './store.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 export interface FleetHandlers {
   /** The process of a node that should run has certainly ended. */

@@ -5,7 +5,7 @@
  *   absent --spawn--> starting --`serving` on the plane link--> serving --process gone--> lost --at once, then with
  *   growing delay while it keeps dying young--> starting
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -182,17 +182,16 @@ export class ProxySupervisor {
   }
 
   #spawn(proxy: Proxy): void {
-    const dir = join(this.#options.proxiesDir, String(proxy.index));
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    rmSync(this.#pidFile(proxy.index), { force: true });
-    const logFd = openSync(join(this.#options.logsDir, `proxy-${proxy.index}.log`), 'a', 0o600);
-    const child = spawn(process.execPath, this.#arguments(proxy.index), {
-      detached: true,
-      stdio: ['ignore', logFd, logFd],
-    });
-    closeSync(logFd);
-    child.unref();
     proxy.startedAtMs = Date.now();
+    let child: ChildProcess;
+    try {
+      child = this.#launch(proxy.index);
+    } catch (error) {
+      // A full disk, no processes left: what cannot be started now is tried again like one that died young.
+      this.#log.error({ proxy: proxy.index, err: error }, 'proxy could not be started');
+      this.#lost(proxy);
+      return;
+    }
     const pid = child.pid;
     const identity = pid === undefined ? undefined : readProcess(pid);
     proxy.identity = identity ?? null;
@@ -205,6 +204,22 @@ export class ProxySupervisor {
     });
     this.#log.info({ proxy: proxy.index, pid }, 'proxy started');
     if (identity === undefined) this.#lost(proxy);
+  }
+
+  #launch(index: number): ChildProcess {
+    mkdirSync(join(this.#options.proxiesDir, String(index)), { recursive: true, mode: 0o700 });
+    rmSync(this.#pidFile(index), { force: true });
+    const logFd = openSync(join(this.#options.logsDir, `proxy-${index}.log`), 'a', 0o600);
+    try {
+      const child = spawn(process.execPath, this.#arguments(index), {
+        detached: true,
+        stdio: ['ignore', logFd, logFd],
+      });
+      child.unref();
+      return child;
+    } finally {
+      closeSync(logFd);
+    }
   }
 
   #lost(proxy: Proxy): void {

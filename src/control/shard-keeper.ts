@@ -9,7 +9,8 @@ import { planShard } from './policies/plan-shard.ts';
 import type { ObservedShardNode, ShardNodeView, ShardView } from './policies/shard-view.ts';
 import type { PlannedStep } from './step.ts';
 import type { StepContext } from './step-context.ts';
-import type { CacheRecord, NodeRecord, Store } from './store.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 export interface ShardKeeperDependencies {
   readonly store: Store;

@@ -1,7 +1,8 @@
 /** What the API shows of caches and nodes, from the store, the fleet and the proxies' counters. */
 import type { CacheStatus, NodeStatus } from '../model/admin-api.ts';
 import type { Fleet } from './fleet.ts';
-import type { CacheRecord, NodeRecord, Store } from './store.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
 import { announceHost } from './topology-of.ts';
 import type { UsageBoard } from './usage-board.ts';
 

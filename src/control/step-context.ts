@@ -2,7 +2,8 @@
 import type { Logger } from 'pino';
 import type { Fleet } from './fleet.ts';
 import type { Ports } from './ports.ts';
-import type { CacheRecord, Store } from './store.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord } from './store-records.ts';
 
 export interface StepContext {
   readonly cache: CacheRecord;

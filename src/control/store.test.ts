@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, suite, test } from 'node:test';
 import { cacheSpecSchema } from '../model/cache-spec.ts';
-import { Store, type CacheRecord, type NodeRecord } from './store.ts';
+import { Store } from './store.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'springtide-store-'));
 after(() => rmSync(dir, { recursive: true }));

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Topology, TopologyCache } from '../model/topology.ts';
 import type { CacheUser } from '../model/user.ts';
-import type { CacheRecord, NodeRecord } from './store.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 /** PEM files of the certificate that is used where a cache names none of its own. */
 export interface DevelopmentCertificate {

@@ -15,7 +15,8 @@ import { checkRules, checkUserName, passwordHash, ruleWords } from './acl-rules.
 import { isLoopback, secret } from './admit-cache.ts';
 import { ControlError } from './control-error.ts';
 import type { Fleet } from './fleet.ts';
-import type { CacheRecord, Store } from './store.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord } from './store-records.ts';
 
 export interface UserAdminDependencies {
   readonly store: Store;

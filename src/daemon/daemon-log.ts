@@ -1,6 +1,7 @@
 /** The daemon's log: JSON lines into its file, and onto standard error too where a person or a supervisor reads that. */
 import { fstatSync, openSync } from 'node:fs';
-import { pino, destination, multistream, type Logger } from 'pino';
+import { pino, multistream, type Logger } from 'pino';
+import { LogFile } from './log-file.ts';
 
 /** Fields that hold secrets, wherever an object with them is logged. */
 const REDACTED = [
@@ -19,9 +20,9 @@ const REDACTED = [
 export function openDaemonLog(path: string): Logger {
   const fd = openSync(path, 'a', 0o600);
   // Synchronous: the last lines before a crash are the ones that matter, and the daemon logs little.
-  const streams = [{ stream: destination({ fd, sync: true }) }];
+  const streams = [{ stream: new LogFile(fd) }];
   // The CLI starts the daemon with standard error already in this file.
-  if (!isSameFile(fd, 2)) streams.push({ stream: destination({ fd: 2, sync: true }) });
+  if (!isSameFile(fd, 2)) streams.push({ stream: new LogFile(2) });
   return pino({ redact: REDACTED, base: { pid: process.pid } }, multistream(streams));
 }
 

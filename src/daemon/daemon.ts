@@ -23,6 +23,8 @@ import { openDaemonLog } from './daemon-log.ts';
 /** The port of the Prometheus exporter for Redis and Valkey: where a scraper's configuration has it already. */
 const DEFAULT_METRICS_PORT = 9121;
 
+const DISK_ERRORS: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EIO']);
+
 const { values } = parseArgs({
   options: {
     'data-dir': { type: 'string' },
@@ -40,6 +42,13 @@ for (const dir of [paths.root, paths.run, paths.logs]) {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
 }
 const log = openDaemonLog(`${paths.logs}/daemon.log`);
+
+process.stderr.on('error', () => undefined);
+process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+  log.fatal({ err: error }, 'uncaught exception');
+  // What a full disk breaks is broken alone: the caches need whoever looks after them now more than ever.
+  if (!DISK_ERRORS.has(error.code ?? '')) process.exit(70);
+});
 
 try {
   await main();

@@ -7,6 +7,7 @@ import { dataDirPaths } from '../model/data-dir.ts';
 import { allHandlers } from '../proxy/handlers/all.ts';
 import { Proxy } from '../proxy/proxy.ts';
 import { SessionCommands } from '../proxy/session-commands.ts';
+import { LogFile } from './log-file.ts';
 
 /** How long replies under way may take when the process is told to go. */
 const DRAIN_MS = 2000;
@@ -28,9 +29,18 @@ const paths = dataDirPaths(dataDir);
 const ownDir = join(paths.proxies, values.index);
 mkdirSync(ownDir, { recursive: true, mode: 0o700 });
 mkdirSync(paths.run, { recursive: true, mode: 0o700 });
-writeFileSync(join(ownDir, 'pid'), String(process.pid));
 
-const log = pino({ level: values['log-level'], base: { process: `proxy-${values.index}` } });
+const log = pino(
+  { level: values['log-level'], base: { process: `proxy-${values.index}` } },
+  // Standard output is its log file, and a full disk must not end the process.
+  new LogFile(1),
+);
+try {
+  writeFileSync(join(ownDir, 'pid'), String(process.pid));
+} catch (error) {
+  // It serves without; only a daemon that starts later does not find it, and says that a port is taken.
+  log.error({ err: error }, 'the pid file cannot be written');
+}
 const proxy = new Proxy(
   {
     index: Number(values.index),

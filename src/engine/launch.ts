@@ -8,7 +8,7 @@
  * For an adopted process it is an idle connection that breaks, confirmed by /proc (process-watch.ts).
  */
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
@@ -25,6 +25,7 @@ import {
   type ProcessIdentity,
 } from './process-identity.ts';
 import { watchProcess } from './process-watch.ts';
+import { writePrivateFile } from './private-file.ts';
 
 export interface NodeExit {
   /** Null if it was killed, or was not our child. */
@@ -217,14 +218,9 @@ async function prepareDirectory(
   const files = nodeFiles(settings.dir);
   await mkdir(settings.dir, { recursive: true, mode: 0o700 });
   await chmod(settings.dir, 0o700);
-  // Written anew rather than over, so that the mode holds for a file that was there.
-  await rm(files.config, { force: true });
-  await writeFile(files.config, renderNodeConfig(settings, installation.line), {
-    mode: 0o600,
-    flag: 'wx',
-  });
+  await writePrivateFile(files.config, renderNodeConfig(settings, installation.line));
   await rm(files.pid, { force: true });
-  await writeFile(files.state, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+  await writePrivateFile(files.state, `${JSON.stringify(state)}\n`);
 }
 
 /** A node needs nothing of our environment, and LD_PRELOAD or GLIBC_TUNABLES of the machine's libc would break it. */

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,6 +7,7 @@ import type { Host, HostCapacity, HostedNode, NodeEnd, NodeRequest, StopRequest 
 import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
 import { isNodeId } from './node-config.ts';
 import { NodeError } from './node-error.ts';
+import { writePrivateFile } from './private-file.ts';
 
 export interface LocalHostOptions {
   readonly id?: string;
@@ -178,9 +179,8 @@ export class LocalHost implements Host {
 async function writeAcl(dir: string, lines: readonly string[]): Promise<string> {
   const file = join(dir, 'users.acl');
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  // It holds password hashes. Anew, so that the mode holds for a file that was there.
-  await rm(file, { force: true });
-  await writeFile(file, lines.map((line) => `${line}\n`).join(''), { mode: 0o600, flag: 'wx' });
+  // It holds password hashes.
+  await writePrivateFile(file, lines.map((line) => `${line}\n`).join(''));
   return file;
 }
 

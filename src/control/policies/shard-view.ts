@@ -1,5 +1,5 @@
 /** A snapshot of one shard, as the shard policy reads it. Made by control from real nodes, or by the simulator. */
-import type { NodeIdentity } from '../store.ts';
+import type { NodeIdentity } from '../store-records.ts';
 
 export interface ShardNodeView {
   readonly id: string;

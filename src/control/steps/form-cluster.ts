@@ -7,7 +7,7 @@
  * happens in that time. The node timeout is short meanwhile: it also bounds how long a node that saw too few primaries
  * at first keeps to itself (CLUSTER_MAX_REJOIN_DELAY).
  */
-import type { NodeRecord } from '../store.ts';
+import type { NodeRecord } from '../store-records.ts';
 import { parseClusterNodes, parseInfo } from '../node-observation.ts';
 import type { StepContext } from '../step-context.ts';
 import { waitUntil } from './wait-until.ts';

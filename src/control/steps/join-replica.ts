@@ -6,7 +6,7 @@
  * The copying of data goes on afterwards; status shows the node as `syncing` until it is done.
  */
 import { parseClusterNodes } from '../node-observation.ts';
-import type { NodeRecord } from '../store.ts';
+import type { NodeRecord } from '../store-records.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { waitUntil } from './wait-until.ts';

@@ -9,7 +9,7 @@
  * timeout, or has not heard yet whose replica this is (clusterSendFailoverAuthIfNeeded). Votes guard against two who
  * decide; here one decides, who talks to both.
  */
-import type { NodeRecord } from '../store.ts';
+import type { NodeRecord } from '../store-records.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { recordPrimary } from './record-roles.ts';
