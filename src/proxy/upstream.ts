@@ -115,6 +115,8 @@ export class Upstream implements Flushable {
       else handshake.bytes.then((bytes) => socket.write(bytes), (error: Error) => this.destroy(error));
     });
     socket.on('drain', () => this.#onDrain());
+    // Nobody is there any more: what is written now would count as sent, and its outcome as unknown.
+    socket.on('end', () => socket.destroy());
     socket.on('error', (error) => (this.#error = error));
     socket.on('close', () => this.#onClose());
   }
@@ -149,7 +151,8 @@ export class Upstream implements Flushable {
   }
 
   flush(): void {
-    if (this.closed || !this.ready) return;
+    // Destroyed, but `close` is still to come: what waits here is not sent.
+    if (this.closed || !this.ready || this.#socket.destroyed) return;
     this.#unsent = 0;
     this.#out.flushTo(this.#socket);
     if (this.#socket.writableLength > CONGESTED_BYTES) this.congested = true;
