@@ -45,6 +45,8 @@ export const STALL_OUTPUT = 8;
 export const STALL_NODE = 16;
 /** The command table is not known yet. */
 export const STALL_START = 32;
+/** As much output as one turn may make: the rest of the input waits until it is written. */
+const STALL_TURN = 64;
 
 const PENDING_MAXIMUM = 1024;
 /** A slot that no command has: what stands in the list only for its place decides nothing about the order of commands. */
@@ -56,6 +58,8 @@ const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
 const OUTPUT_PAUSE_BYTES = 1024 * 1024;
 /** Unread input kept while stalled, before the socket is paused: enough to notice that the client went away. */
 const STALLED_INPUT_BYTES = 64 * 1024;
+/** A client that has been told all, and that its connection ends, may take this long to close its side. */
+const LINGER_MS = 1000;
 
 /** A reply that tells where a slot has gone to is none of a client's business: the request was not executed. */
 function hideMove(request: Request): void {
@@ -99,6 +103,8 @@ export class Session implements RequestSink, Flushable {
   #tail: Request | null = null;
   #pending = 0;
   #pendingBytes = 0;
+  /** Replies, and parts of replies, that wait for an older one or for their other parts. */
+  #heldReplyBytes = 0;
   /** Requests that wait for another try. */
   #retrying = 0;
   #epoch = 0;
@@ -110,6 +116,8 @@ export class Session implements RequestSink, Flushable {
   #resumeScheduled = false;
   #input: InputBuffer | null = null;
   #closeAfterReplies = false;
+  /** Our side of the connection is closed. */
+  #ending = false;
   /** The client sends no more. */
   #ended = false;
   /** Pushes that wait for the end of a reply that is being streamed. */
@@ -169,15 +177,19 @@ export class Session implements RequestSink, Flushable {
     this.complete(this.reserve(null), bytes);
   }
 
-  /** Keeps the place of the next reply; `complete` fills it. */
-  reserve(planned: PlannedCommand | null): Request {
+  /** Keeps the place of the next reply; `complete` fills it. `sizeBytes`: what is under way in its stead. */
+  reserve(planned: PlannedCommand | null, sizeBytes = 0): Request {
     const request = this.#router.pool.take();
     request.sink = this;
+    request.start = 0;
+    request.end = sizeBytes;
+    request.slot = NO_COMMAND;
     request.command = planned?.command ?? null;
     request.part = planned?.groupIndex ?? ADMIN_GROUP;
     request.startedUs = this.#turn.nowUs;
     request.muted = this.client.muted;
     this.#enqueue(request);
+    this.#pendingBytes += sizeBytes;
     return request;
   }
 
@@ -185,13 +197,16 @@ export class Session implements RequestSink, Flushable {
     this.onReply(request, bytes, 0, bytes.length);
   }
 
-  /** Bytes that are no reply: pushes, messages. Pub/sub's own limits of output hold. */
+  /** Bytes that are no reply: pushes, messages. For subscribers pub/sub's own limits of output hold. */
   push(bytes: Buffer): void {
-    if (this.closed) return;
+    if (this.closed || this.#ending) return;
     const limits = this.service.cache.limits;
     const waiting = this.outputBytes + this.#heldBytes + bytes.length;
-    if (waiting > limits.pubsubOutputHardBytes) return this.#cutSlowReader();
-    if (waiting > limits.pubsubOutputSoftBytes) {
+    const { subscriptions, monitor } = this.client;
+    // Others have pushes, too: invalidations, beside replies as large as they like.
+    const subscribed = monitor !== null || (subscriptions !== null && subscriptions.count > 0);
+    if (waiting > (subscribed ? limits.pubsubOutputHardBytes : limits.outputMaximumBytes)) return this.#cutSlowReader();
+    if (subscribed && waiting > limits.pubsubOutputSoftBytes) {
       const now = Date.now();
       if (this.#softLimitSinceMs === 0) this.#softLimitSinceMs = now;
       else if (now - this.#softLimitSinceMs > limits.pubsubOutputSoftSeconds * 1000) return this.#cutSlowReader();
@@ -209,7 +224,6 @@ export class Session implements RequestSink, Flushable {
     const place = this.reserve(null);
     place.muted = false;
     place.part = -1;
-    place.slot = NO_COMMAND;
     this.complete(place, bytes);
     if (this.#pending > PUSHES_MAXIMUM) this.#cutSlowReader();
   }
@@ -222,19 +236,28 @@ export class Session implements RequestSink, Flushable {
     request.state = REQUEST_DONE;
     if (request !== this.#head) {
       const { stash } = this.#router;
-      stash.copy(buf, start, end);
+      stash.copy(buf, start, request.muted ? start : end);
       request.replyBuf = stash.buf;
       request.replyStart = stash.start;
       request.replyEnd = stash.end;
+      this.holdReply(stash.end - stash.start);
       const head = this.#head!;
       if (head.state !== REQUEST_DONE) return;
       // Settled just now, for this one: nothing else would bring it on its way.
-      if (!head.muted) this.#write(head.replyBuf!, head.replyStart, head.replyEnd);
+      this.#writeHeld(head);
       this.#advance();
       return;
     }
     if (!request.muted) this.#write(buf, start, end);
     this.#advance();
+  }
+
+  /** A reply, or a part of one, waits; a negative number: it does not any more. */
+  holdReply(sizeBytes: number): void {
+    this.#heldReplyBytes += sizeBytes;
+    if (sizeBytes <= 0 || this.#heldReplyBytes <= OUTPUT_PAUSE_BYTES) return;
+    this.stall(STALL_FULL);
+    if (this.#heldReplyBytes > this.service.cache.limits.outputMaximumBytes) this.#cutSlowReader();
   }
 
   onPiece(request: Request, buf: Buffer, start: number, end: number): boolean {
@@ -263,8 +286,9 @@ export class Session implements RequestSink, Flushable {
       if (waiting > this.service.cache.limits.outputMaximumBytes) return this.#cutSlowReader();
       this.stall(STALL_OUTPUT);
     }
+    this.#unstall(STALL_TURN);
     if (this.#head !== null) return;
-    if (this.#closeAfterReplies || (this.#ended && this.#unreadBytes === 0)) this.socket.end();
+    if (this.#closeAfterReplies || (this.#ended && this.#unreadBytes === 0)) this.#end();
   }
 
   // ---- what commands do with a session -------------------------------------------------------------------------------
@@ -417,7 +441,7 @@ export class Session implements RequestSink, Flushable {
     const planned = router.book!.lookup(buf, args);
     if (this.special || planned === null || planned.kind !== PLAN_FORWARD) {
       const taken = this.service.commands.dispatch(this, planned, buf, start, end, args);
-      if (this.#pending >= PENDING_MAXIMUM) this.stall(STALL_FULL);
+      if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES) this.stall(STALL_FULL);
       return taken;
     }
     if (args.argc > this.service.cache.limits.argumentsMaximum) return this.service.commands.refuseSize(this, args);
@@ -496,7 +520,7 @@ export class Session implements RequestSink, Flushable {
     for (;;) {
       const next = head.next;
       this.#pending--;
-      if (head.buf !== null) this.#pendingBytes -= head.end - head.start;
+      this.#pendingBytes -= head.end - head.start;
       if (!head.superseded) pool.give(head);
       if (next === null) {
         this.#head = null;
@@ -506,7 +530,7 @@ export class Session implements RequestSink, Flushable {
       head = next;
       this.#head = head;
       if (head.state !== REQUEST_DONE) break;
-      if (!head.muted) this.#write(head.replyBuf!, head.replyStart, head.replyEnd);
+      this.#writeHeld(head);
     }
     if (this.#stall !== 0) this.#afterAdvance();
     if ((this.#closeAfterReplies || this.#ended) && this.#head === null) this.#turn.flushSession(this);
@@ -514,9 +538,20 @@ export class Session implements RequestSink, Flushable {
 
   #afterAdvance(): void {
     if (this.#stall & STALL_DRAIN && this.#head === null) this.#unstall(STALL_DRAIN);
-    if (this.#stall & STALL_FULL && this.#pending < PENDING_MAXIMUM / 2 && this.#pendingBytes < PENDING_MAXIMUM_BYTES / 2) {
+    if (
+      this.#stall & STALL_FULL &&
+      this.#pending < PENDING_MAXIMUM / 2 &&
+      this.#pendingBytes < PENDING_MAXIMUM_BYTES / 2 &&
+      this.#heldReplyBytes <= OUTPUT_PAUSE_BYTES
+    ) {
       this.#unstall(STALL_FULL);
     }
+  }
+
+  /** Writes the reply of a request that was answered before its turn. */
+  #writeHeld(request: Request): void {
+    this.holdReply(request.replyStart - request.replyEnd);
+    if (!request.muted) this.#write(request.replyBuf!, request.replyStart, request.replyEnd);
   }
 
   /** A request of this session has begun to wait for another try (see #settleRetries). */
@@ -538,6 +573,7 @@ export class Session implements RequestSink, Flushable {
         request.state = REQUEST_DONE;
         request.superseded = true;
         hideMove(request);
+        this.holdReply(request.replyEnd - request.replyStart);
       } else {
         waiting++;
       }
@@ -551,6 +587,7 @@ export class Session implements RequestSink, Flushable {
     if (this.closed) return;
     this.#router.meter.bytesOut += end - start;
     this.#out.append(buf, start, end);
+    if (this.#out.sizeBytes > OUTPUT_PAUSE_BYTES) this.#stall |= STALL_TURN;
     if (!this.flushScheduled) this.#turn.flushSession(this);
   }
 
@@ -600,12 +637,23 @@ export class Session implements RequestSink, Flushable {
   }
 
   #cutSlowReader(): void {
+    if (this.socket.destroyed) return;
     this.#router.meter.slowReadersCut++;
     this.#router.log.warn(
       { cache: this.service.cache.name, client: this.id, waitingBytes: this.outputBytes },
       'cut a client that does not read its replies',
     );
     this.socket.destroy();
+  }
+
+  /**
+   * Closes our side: what is written still goes out. A client that keeps its own side open after that is not waited for;
+   * closed at once, the connection could be reset before the client has read all.
+   */
+  #end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.socket.end(() => setTimeout(() => this.socket.destroy(), LINGER_MS).unref());
   }
 
   /** The client sends no more; what it asked is still answered. */

@@ -50,7 +50,7 @@ export function splitByShard(
     return;
   }
   const positions = [...bySlot.values()];
-  const gather = new Gather(session, planned, positions.length, (replies) =>
+  const gather = new Gather(session, planned, positions.length, end - start, (replies) =>
     command.responsePolicy === null ? mergeByKey(replies, positions, keys.length) : mergeReplies(command, replies, 2),
   );
   let part = 0;
@@ -72,7 +72,7 @@ export function fanOut(session: Session, planned: PlannedCommand, buf: Buffer, s
     return;
   }
   const replicas = planned.command.requestPolicy === 'all_nodes' ? router.replicas() : [];
-  const gather = new Gather(session, planned, targets.size + replicas.length, (replies) =>
+  const gather = new Gather(session, planned, targets.size + replicas.length, end - start, (replies) =>
     mergeReplies(planned.command, replies, session.client.resp),
   );
   const bytes = Buffer.from(buf.subarray(start, end));
@@ -99,12 +99,19 @@ class Gather implements RequestSink {
   readonly #place: Request;
   readonly #replies: Buffer[];
   #missing: number;
+  #sizeBytes = 0;
 
-  constructor(session: Session, planned: PlannedCommand, parts: number, merge: (replies: readonly Buffer[]) => Buffer) {
+  constructor(
+    session: Session,
+    planned: PlannedCommand,
+    parts: number,
+    requestBytes: number,
+    merge: (replies: readonly Buffer[]) => Buffer,
+  ) {
     this.#session = session;
     this.#planned = planned;
     this.#merge = merge;
-    this.#place = session.reserve(planned);
+    this.#place = session.reserve(planned, requestBytes);
     this.#replies = Array.from({ length: parts });
     this.#missing = parts;
   }
@@ -143,7 +150,11 @@ class Gather implements RequestSink {
     this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
     this.#session.service.router.pool.give(request);
     this.#missing--;
-    if (this.#missing > 0 || this.#session.closed) return;
+    if (this.#session.closed) return;
+    this.#sizeBytes += end - start;
+    this.#session.holdReply(end - start);
+    if (this.#missing > 0) return;
+    this.#session.holdReply(-this.#sizeBytes);
     this.#session.complete(this.#place, this.#merge(this.#replies));
   }
 
