@@ -35,8 +35,6 @@ const CONVERSATIONS: Record<string, readonly Step[]> = {
     ['b', 'SET', 'k1', '3'],
     ['a', 'WATCH', 'k1', '|', 'MULTI', '|', 'GET', 'k1', '|', 'EXEC'],
     ['a', 'GET', 'k1'],
-    ['b', 'FLUSHALL'],
-    ['a', 'GET', 'k1'],
     ['a', 'CLIENT', 'TRACKING', 'OFF'],
     ['b', 'SET', 'k1', '4'],
     ['a', 'CLIENT', 'CACHING', 'YES'],
