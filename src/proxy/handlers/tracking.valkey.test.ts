@@ -152,6 +152,25 @@ for (const sharding of [true, false]) {
           assert.deepEqual(endpoint, plain);
         });
       }
+
+      it('tells the client to forget everything on FLUSHALL, once for each shard at the most', async () => {
+        const [reader, writer] = [await cache.client(), await cache.client()];
+        await reader.raw('HELLO', '3');
+        await reader.expectOk('CLIENT', 'TRACKING', 'ON');
+        await reader.raw('MGET', 'a', 'b', 'c', 'd');
+        await writer.expectOk('FLUSHALL');
+        assert.equal((await reader.next()).toString(), FORGET_ALL);
+        let more = 0;
+        for (
+          let reply = await reader.raw('PING');
+          !reply.equals(Buffer.from('+PONG\r\n'));
+          more++
+        ) {
+          assert.equal(reply.toString(), FORGET_ALL);
+          reply = await reader.next();
+        }
+        assert.ok(more <= 1);
+      });
     },
   );
 }
