@@ -11,15 +11,16 @@ import { shardSlots } from './split.ts';
  * the client.
  */
 export function questionLane(session: Session): Lane {
-  const { user, secret, database, readonly, sharded } = session.lane!.kind;
+  const { user, secret, database, sharded } = session.lane!.kind;
+  // Nothing in its handshake that the user's rules may forbid, beyond what the client has done itself.
   return session.service.router.lane({
     user,
     secret,
     database,
-    readonly,
     sharded,
     resp: 3,
-    noTouch: true,
+    readonly: false,
+    noTouch: false,
   });
 }
 
