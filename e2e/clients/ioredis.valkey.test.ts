@@ -47,13 +47,20 @@ for (const [name, library] of Object.entries(LIBRARIES)) {
     }
 
     test('offline queue and reconnection: a proxy that is started again is found again', async () => {
-      const client = new library.Redis({ port: unsharded.port, retryStrategy: () => 20 });
+      const client = new library.Redis({
+        port: unsharded.port,
+        retryStrategy: () => 50,
+        maxRetriesPerRequest: null,
+      });
       client.on('error', () => {});
-      await client.set('before', '1');
-      await unsharded.killProxy();
-      const [value] = await Promise.all([client.get('before'), unsharded.startProxy()]);
-      assert.equal(value, '1');
-      client.disconnect();
+      try {
+        await client.set('before', '1');
+        await unsharded.killProxy();
+        const [value] = await Promise.all([client.get('before'), unsharded.startProxy()]);
+        assert.equal(value, '1');
+      } finally {
+        client.disconnect();
+      }
     });
   });
 }
