@@ -18,6 +18,8 @@ const TLS_HANDSHAKE = 0x16;
 const FIRST_BYTE_MS = 60_000;
 /** A TLS handshake that takes longer is not one of a client. */
 const HANDSHAKE_MS = 10_000;
+/** A client that was refused may take this long to close its side. */
+const LINGER_MS = 1000;
 const BACKLOG = 1024;
 
 const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
@@ -30,6 +32,8 @@ export class CacheListener {
   readonly #servers: (Server | TlsServer)[] = [];
   /** Proxies that share the limit of connections. */
   readonly #proxies: number;
+  /** Connections that have not said enough to be a session: they take a place as well. */
+  readonly #opening = new Set<Socket>();
 
   constructor(service: CacheService, ids: () => number, tls: TlsContext | null, proxies: number, log: Logger) {
     this.#service = service;
@@ -77,30 +81,48 @@ export class CacheListener {
     const tls = this.#tls;
     if (tls === null) {
       this.#beginPlain(socket, reader, null);
-    } else if (tls.mode === 'required') {
-      this.#secure(socket, reader, tls);
-    } else {
-      socket.setTimeout(FIRST_BYTE_MS, () => socket.destroy());
-      socket.on('error', () => socket.destroy());
-      socket.once('data', (chunk: Buffer) => {
-        socket.setTimeout(0);
-        socket.pause();
-        if (chunk[0] === TLS_HANDSHAKE) {
-          socket.unshift(chunk);
-          this.#secure(socket, reader, tls);
-        } else {
-          this.#beginPlain(socket, reader, chunk);
-        }
-      });
-      socket.resume();
+      return;
     }
+    if (this.#isFull(this.#opening.size)) {
+      this.#service.router.meter.connectionsRefused++;
+      socket.destroy();
+      return;
+    }
+    this.#opening.add(socket);
+    socket.once('close', () => this.#opening.delete(socket));
+    if (tls.mode === 'required') this.#secure(socket, reader, tls);
+    else this.#tell(socket, reader, tls);
+  }
+
+  /** Waits for the first byte, which says whether this is TLS. */
+  #tell(socket: Socket, reader: boolean, tls: TlsContext): void {
+    const onEnd = () => socket.destroy();
+    socket.setTimeout(FIRST_BYTE_MS, () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.once('end', onEnd);
+    socket.once('data', (chunk: Buffer) => {
+      socket.setTimeout(0);
+      socket.off('end', onEnd);
+      socket.pause();
+      if (chunk[0] === TLS_HANDSHAKE) {
+        socket.unshift(chunk);
+        this.#secure(socket, reader, tls);
+      } else {
+        this.#beginPlain(socket, reader, chunk);
+      }
+    });
+    socket.resume();
   }
 
   #secure(socket: Socket, reader: boolean, tls: TlsContext): void {
     const secured = tls.wrap(socket);
     const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
+    const onEnd = () => socket.destroy();
+    secured.once('end', onEnd);
     secured.once('secure', () => {
       clearTimeout(timer);
+      secured.off('end', onEnd);
+      this.#opening.delete(socket);
       const session = this.#begin(secured, reader);
       if (session !== null) this.#read(secured, session);
     });
@@ -132,6 +154,7 @@ export class CacheListener {
   #beginPlain(accepted: Socket, reader: boolean, first: Buffer | null): void {
     const holder = accepted as unknown as { _handle: object | null };
     const handle = holder._handle;
+    this.#opening.delete(accepted);
     if (handle === null) return; // gone already
     holder._handle = null;
     let session: Session | null = null;
@@ -156,12 +179,11 @@ export class CacheListener {
   #begin(socket: Socket, reader: boolean): Session | null {
     const service = this.#service;
     const { meter } = service.router;
-    // Each proxy takes its share; connections spread evenly enough over the listening sockets of one port.
-    const maximum = Math.ceil(service.cache.limits.connectionsMaximum / this.#proxies);
-    if (meter.connections >= maximum) {
+    if (this.#isFull(0)) {
       meter.connectionsRefused++;
       socket.on('error', () => socket.destroy());
       socket.end(TOO_MANY_CLIENTS);
+      setTimeout(() => socket.destroy(), LINGER_MS).unref();
       return null;
     }
     meter.connections++;
@@ -170,6 +192,13 @@ export class CacheListener {
     service.sessions.set(session.id, session);
     service.login.begin(session);
     return session;
+  }
+
+  /** Has this proxy as many connections as it may, `others` counted as well? */
+  #isFull(others: number): boolean {
+    const { cache, router } = this.#service;
+    // Each proxy takes its share; connections spread evenly enough over the listening sockets of one port.
+    return router.meter.connections + others >= Math.ceil(cache.limits.connectionsMaximum / this.#proxies);
   }
 }
 
