@@ -253,6 +253,8 @@ function observability(): Directive[] {
     ['slowlog-log-slower-than', '10000'],
     ['slowlog-max-len', '1024'],
     ['notify-keyspace-events', ''],
+    // Below a cache's default deadline: a proxy can tell a node that runs a long script (BUSY) from one that hangs.
+    ['busy-reply-threshold', '4000'],
   ];
 }
 

@@ -11,11 +11,11 @@ import { shardSlots } from './split.ts';
  * the client.
  */
 export function questionLane(session: Session): Lane {
-  const { user, secret, database, sharded } = session.lane!.kind;
-  // Nothing in its handshake that the user's rules may forbid, beyond what the client has done itself.
+  const { user, secret, systemSecret, database, sharded } = session.lane!.kind;
   return session.service.router.lane({
     user,
     secret,
+    systemSecret,
     database,
     sharded,
     resp: 3,

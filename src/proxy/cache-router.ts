@@ -398,6 +398,7 @@ export class CacheRouter implements UpstreamOwner {
     return {
       user: SYSTEM_USER_NAME,
       secret: this.cache.systemSecret,
+      systemSecret: this.cache.systemSecret,
       resp: 3,
       database: 0,
       readonly: false,

@@ -2,12 +2,15 @@
  * The shared connections of one kind: same user, RESP version, database and options. Sessions of one kind share a lane,
  * and a lane has one connection for each node it has been asked to reach (DESIGN, "Multiplex").
  */
+import { SYSTEM_USER_NAME } from '../model/user.ts';
 import { encodeRequest } from '../protocol/request-encoder.ts';
 import type { Handshake, Upstream } from './upstream.ts';
 
 export interface LaneKind {
   readonly user: string;
   readonly secret: string;
+  /** The system user's: what sets a connection up is not for the user's rules to forbid. */
+  readonly systemSecret: string;
   readonly resp: 2 | 3;
   readonly database: number;
   /** Reads go to replicas. */
@@ -60,13 +63,14 @@ export function laneKey(kind: LaneKind): string {
   return `${kind.resp}/${kind.database}/${kind.readonly ? 1 : 0}/${kind.sharded ? 1 : 0}/${kind.noTouch ? 1 : 0}/${kind.tracking?.key ?? ''}/${kind.secret}/${kind.user}`;
 }
 
-/** What a connection of this kind says first. */
+/** What a connection of this kind says first: set up as the system user, it then becomes the user's. */
 export function laneHandshake(kind: LaneKind): Handshake & { readonly bytes: Buffer } {
   const commands: (string | number)[][] = [
-    ['HELLO', kind.resp, 'AUTH', kind.user, kind.secret, 'SETNAME', 'springtide-proxy'],
+    ['HELLO', kind.resp, 'AUTH', SYSTEM_USER_NAME, kind.systemSecret, 'SETNAME', 'springtide-proxy'],
   ];
   if (kind.database !== 0) commands.push(['SELECT', kind.database]);
   if (kind.readonly && kind.sharded) commands.push(['READONLY']);
   if (kind.noTouch) commands.push(['CLIENT', 'NO-TOUCH', 'ON']);
+  if (kind.user !== SYSTEM_USER_NAME) commands.push(['AUTH', kind.user, kind.secret]);
   return { bytes: Buffer.concat(commands.map((command) => encodeRequest(command))), replies: commands.length };
 }

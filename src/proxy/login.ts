@@ -72,6 +72,7 @@ export class Login {
     const lane = this.#service.router.lane({
       user: client.user,
       secret: user.upstreamSecret,
+      systemSecret: this.#service.cache.systemSecret,
       resp: client.resp,
       database: client.database,
       readonly: session.reader,

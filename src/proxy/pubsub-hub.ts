@@ -296,6 +296,7 @@ export class PubSubHub implements FeedOwner {
     const handshake = laneHandshake({
       user: userName,
       secret: user.upstreamSecret,
+      systemSecret: cache.systemSecret,
       resp: 3,
       database: 0,
       readonly: false,
