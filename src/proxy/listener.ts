@@ -20,6 +20,7 @@ const FIRST_BYTE_MS = 60_000;
 const HANDSHAKE_MS = 10_000;
 /** A client that was refused may take this long to close its side. */
 const LINGER_MS = 1000;
+const REFUSED_MAXIMUM = 256;
 const BACKLOG = 1024;
 
 const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
@@ -32,15 +33,30 @@ export class CacheListener {
   readonly #servers: (Server | TlsServer)[] = [];
   /** Proxies that share the limit of connections. */
   readonly #proxies: number;
-  /** Connections that have not said enough to be a session: they take a place as well. */
+  readonly #hasRoom: () => boolean;
+  /** Connections that are no session yet, or were refused and are not closed: they take a place as well. */
   readonly #opening = new Set<Socket>();
 
-  constructor(service: CacheService, ids: () => number, tls: TlsContext | null, proxies: number, log: Logger) {
+  /** @param hasRoom may the process take another connection, whichever cache it is for? */
+  constructor(
+    service: CacheService,
+    ids: () => number,
+    tls: TlsContext | null,
+    proxies: number,
+    hasRoom: () => boolean,
+    log: Logger,
+  ) {
     this.#service = service;
     this.#ids = ids;
     this.#tls = tls;
     this.#proxies = proxies;
+    this.#hasRoom = hasRoom;
     this.#log = log;
+  }
+
+  /** Connections that are no session. */
+  get opening(): number {
+    return this.#opening.size;
   }
 
   /** Resolves when both ports are open; rejects with the system's error (EADDRINUSE ...) when one cannot be. */
@@ -183,7 +199,10 @@ export class CacheListener {
       meter.connectionsRefused++;
       socket.on('error', () => socket.destroy());
       socket.end(TOO_MANY_CLIENTS);
-      setTimeout(() => socket.destroy(), LINGER_MS).unref();
+      // Very many at once go without a word.
+      setTimeout(() => socket.destroy(), this.#opening.size < REFUSED_MAXIMUM ? LINGER_MS : 0).unref();
+      this.#opening.add(socket);
+      socket.once('close', () => this.#opening.delete(socket));
       return null;
     }
     meter.connections++;
@@ -198,7 +217,8 @@ export class CacheListener {
   #isFull(others: number): boolean {
     const { cache, router } = this.#service;
     // Each proxy takes its share; connections spread evenly enough over the listening sockets of one port.
-    return router.meter.connections + others >= Math.ceil(cache.limits.connectionsMaximum / this.#proxies);
+    const maximum = Math.ceil(cache.limits.connectionsMaximum / this.#proxies);
+    return router.meter.connections + others >= maximum || !this.#hasRoom();
   }
 }
 

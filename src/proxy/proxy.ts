@@ -12,6 +12,7 @@ import type { Topology, TopologyCache } from '../model/topology.ts';
 import type { CacheUsage, ProxyUsage } from '../model/usage.ts';
 import { CacheService } from './cache-service.ts';
 import { ControlLink } from './control-link.ts';
+import { clientDescriptors } from './descriptor-limit.ts';
 import { CacheListener } from './listener.ts';
 import { Meter } from './meter.ts';
 import { BlockPool } from './out-queue.ts';
@@ -59,6 +60,9 @@ export class Proxy {
   readonly #caches = new Map<string, ServedCache>();
   readonly #failures = new Map<string, string>();
   readonly #startedAtMs = Date.now();
+  /** Of all caches together. */
+  readonly #clientsMaximum = clientDescriptors();
+  #memoryBytes = 0;
   readonly #link: ControlLink;
   readonly #peers: PeerLink | null;
   readonly #usageTimer: NodeJS.Timeout;
@@ -112,9 +116,26 @@ export class Proxy {
       startedAtMs: this.#startedAtMs,
       topologyVersion: this.#topology.version,
       cpuSeconds: (cpu.user + cpu.system) / 1e6,
-      memoryBytes: process.memoryUsage.rss(),
+      memoryBytes: this.#readMemory(),
       caches: [...this.#caches.values()].map(({ service }) => cacheUsage(service)),
     };
+  }
+
+  /** Bytes; the last that were known when they cannot be read (it takes a file), which is no reason to end. */
+  #readMemory(): number {
+    try {
+      this.#memoryBytes = process.memoryUsage.rss();
+    } catch (error) {
+      this.#options.log.warn({ err: messageOf(error) }, 'could not read the memory in use');
+    }
+    return this.#memoryBytes;
+  }
+
+  /** Has this process files left for another client? */
+  #hasRoom(): boolean {
+    let clients = 0;
+    for (const { service, listener } of this.#caches.values()) clients += service.router.meter.connections + listener.opening;
+    return clients < this.#clientsMaximum;
   }
 
   #answerPeer(op: string, cache: string, body: unknown): unknown {
@@ -186,6 +207,12 @@ export class Proxy {
       served.tls?.close();
     }
     const { log } = this.#options;
+    if (cache.limits.connectionsMaximum / this.#options.proxies > this.#clientsMaximum) {
+      log.warn(
+        { cache: cache.name, clientsMaximum: this.#clientsMaximum },
+        'the limit of open files leaves this process room for fewer clients than the cache may have',
+      );
+    }
     const tls = cache.tls === null ? null : new TlsContext(cache.tls, ticketKeys(cache), log);
     const service =
       served?.service ??
@@ -203,7 +230,7 @@ export class Proxy {
         },
         this.#peers ?? NO_PEERS,
       );
-    const listener = new CacheListener(service, () => this.#nextId(), tls, this.#options.proxies, log);
+    const listener = new CacheListener(service, () => this.#nextId(), tls, this.#options.proxies, () => this.#hasRoom(), log);
     served = { service, listener, tls, endpointKey: '' };
     this.#caches.set(cache.name, served);
     await listener.open(cache);

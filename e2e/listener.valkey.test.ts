@@ -6,8 +6,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { ProxiedCache, until } from '../../e2e/fixtures/proxied-cache.ts';
-import { ensureDevelopmentCertificate } from '../control/development-certificate.ts';
+import { ProxiedCache, until } from './fixtures/proxied-cache.ts';
+import { ensureDevelopmentCertificate } from '../src/control/development-certificate.ts';
 
 const CONNECTIONS = 8;
 /** Begins a TLS handshake whose first message never ends. */
