@@ -11,6 +11,7 @@ import { PLAN_BLOCKING, PLAN_FANOUT, PLAN_FORWARD, PLAN_PROXY, PLAN_REFUSED, PLA
 import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
 import { NO_SLOT } from './request.ts';
 import { STALL_BUSY, type Session } from './session.ts';
+import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { fanOut, splitByShard } from './split.ts';
 import { endTransaction, queueCommand } from './transaction.ts';
 
@@ -126,12 +127,7 @@ export class SessionCommands {
 
   /** A write on the reader port: what a replica of such a cache says. */
   refuseWrite(session: Session, slot: number): true {
-    const { cache } = session.service;
-    session.reply(
-      cache.sharding && slot !== NO_SLOT
-        ? errorReply(`MOVED ${slot} ${cache.announceHost}:${cache.port}`)
-        : errorReply("READONLY You can't write against a read only replica."),
-    );
+    session.reply(writeRefusal(session.service.cache, slot));
     return true;
   }
 
@@ -209,18 +205,23 @@ export class SessionCommands {
     end: number,
     args: RequestArguments,
   ): void {
-    if (handler !== undefined && planned.kind === PLAN_PROXY) {
+    const { command } = planned;
+    if (handler !== undefined && planned.kind === PLAN_PROXY && !isRefusedWrite(session, planned)) {
       this.#handle(session, planned, handler, buf, start, end, args);
       return;
     }
-    const { command } = planned;
     const slot = slotOf(command, buf, args, session.service.cache.limits.keyMaximumBytes);
     if (slot === KEY_TOO_LONG) {
       session.reply(errorReply(`ERR a key exceeds the limit of ${session.service.cache.limits.keyMaximumBytes} bytes of this cache`));
       return;
     }
-    if (session.reader && (command.flags & FLAG_WRITE) !== 0) {
+    if (isRefusedWrite(session, planned)) {
       this.refuseWrite(session, slot);
+      return;
+    }
+    const script = readOnlyScript(session, planned, buf, args);
+    if (script !== null) {
+      session.forward(script.planned, script.bytes, 0, script.bytes.length, slot);
       return;
     }
     switch (planned.kind) {

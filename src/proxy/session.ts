@@ -61,6 +61,10 @@ const STALLED_INPUT_BYTES = 64 * 1024;
 /** A client that has been told all, and that its connection ends, may take this long to close its side. */
 const LINGER_MS = 1000;
 
+function mayWrite({ command, group }: PlannedCommand): boolean {
+  return (command.flags & FLAG_WRITE) !== 0 || group === 'script';
+}
+
 /** A reply that tells where a slot has gone to is none of a client's business: the request was not executed. */
 function hideMove(request: Request): void {
   const first = request.replyBuf![request.replyStart + 1];
@@ -439,7 +443,7 @@ export class Session implements RequestSink, Flushable {
   #dispatch(buf: Buffer, start: number, end: number, args: RequestArguments, stable: boolean): boolean {
     const router = this.#router;
     const planned = router.book!.lookup(buf, args);
-    if (this.special || planned === null || planned.kind !== PLAN_FORWARD) {
+    if (this.special || planned === null || planned.kind !== PLAN_FORWARD || (this.reader && mayWrite(planned))) {
       const taken = this.service.commands.dispatch(this, planned, buf, start, end, args);
       if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES) this.stall(STALL_FULL);
       return taken;
@@ -463,7 +467,6 @@ export class Session implements RequestSink, Flushable {
         slot = hashSlot(buf, keyStart, keyEnd);
       }
     }
-    if (this.reader && (command.flags & FLAG_WRITE) !== 0) return this.service.commands.refuseWrite(this, slot);
     if (!this.inStep()) return false;
     this.commands++;
     this.lastCommand = planned;

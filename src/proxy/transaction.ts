@@ -10,6 +10,7 @@ import { encodeReply, NULL_ARRAY } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FANOUT, PLAN_PROXY } from './command-plan.ts';
 import { CROSS_SLOT, errorReply, OK_REPLY, QUEUED_REPLY } from './proxy-error.ts';
+import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { NO_SLOT } from './request.ts';
 import type { Session } from './session.ts';
 import type { Call, HandlerTable } from './session-commands.ts';
@@ -29,6 +30,8 @@ export interface Transaction {
   watcher: Upstream | null;
   watchedSlot: number;
   watchedKeys: number;
+  /** Of the commands, together. */
+  sizeBytes: number;
   /** The watch is lost: EXEC will abort. */
   broken: boolean;
 }
@@ -39,7 +42,7 @@ const WATCH_TRIES = 20;
 const WATCH_PAUSE_MS = 25;
 
 /** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
-const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info', 'unwatch']);
+const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info', 'unwatch', 'msetex']);
 const EXECUTE = encodeRequest(['EXEC']);
 const MULTI = encodeRequest(['MULTI']);
 const EXEC_ABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
@@ -93,8 +96,9 @@ export function queueCommand(
     transaction.failed = true;
     return refusal;
   }
-  transaction.commands.push(Buffer.from(bytes));
-  transaction.planned.push(planned);
+  const script = readOnlyScript(session, planned, buf, args);
+  transaction.commands.push(script?.bytes ?? Buffer.from(bytes));
+  transaction.planned.push(script?.planned ?? planned);
   return QUEUED_REPLY;
 }
 
@@ -102,6 +106,13 @@ function queueRefusal(session: Session, planned: PlannedCommand, buf: Buffer, ar
   const { command, kind } = planned;
   const transaction = session.client.transaction!;
   const { cache } = session.service;
+  const { keyMaximumBytes, requestMaximumBytes } = cache.limits;
+  transaction.sizeBytes += args.argEnd[args.argc - 1]! - args.argStart[0]!;
+  if (transaction.sizeBytes > requestMaximumBytes) {
+    // It could only be refused: nothing of it is kept.
+    transaction.commands = [];
+    return errorReply(`ERR a transaction of more than ${requestMaximumBytes} bytes exceeds the limit of this cache`);
+  }
   const merged = kind === PLAN_FANOUT || (cache.sharding && command.name === 'info');
   const answered = kind === PLAN_PROXY && !BATCHED_COMMANDS.has(command.name);
   if (command.flags & FLAG_NO_MULTI || answered || merged) return notAllowed(session, command.name);
@@ -110,12 +121,21 @@ function queueRefusal(session: Session, planned: PlannedCommand, buf: Buffer, ar
     if (!Number.isInteger(database) || database < 0 || database >= cache.databases) return null; // the engine will say so
     transaction.database = database;
   }
-  if (!cache.sharding) return null;
+  const refused = isRefusedWrite(session, planned);
+  if (refused && !cache.sharding) return writeRefusal(cache, NO_SLOT);
   for (const key of command.keysOf(buf, args)) {
-    const slot = hashSlot(buf, args.argStart[key]!, args.argEnd[key]!);
+    const start = args.argStart[key]!;
+    const end = args.argEnd[key]!;
+    if (end - start > keyMaximumBytes) {
+      return errorReply(`ERR a key exceeds the limit of ${keyMaximumBytes} bytes of this cache`);
+    }
+    if (!cache.sharding) continue;
+    const slot = hashSlot(buf, start, end);
+    if (refused) return writeRefusal(cache, slot);
     if (transaction.slot === NO_SLOT) transaction.slot = slot;
     else if (transaction.slot !== slot) return CROSS_SLOT;
   }
+  if (refused) return writeRefusal(cache, NO_SLOT);
   return null;
 }
 
@@ -237,6 +257,7 @@ function newTransaction(): Transaction {
     watcher: null,
     watchedSlot: NO_SLOT,
     watchedKeys: 0,
+    sizeBytes: 0,
     broken: false,
   };
 }
