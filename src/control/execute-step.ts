@@ -9,6 +9,7 @@ import { joinReplica } from './steps/join-replica.ts';
 import { plannedFailover } from './steps/planned-failover.ts';
 import { reclaimSlots } from './steps/reclaim-slots.ts';
 import { recordRoles } from './steps/record-roles.ts';
+import { restartPrimary } from './steps/restart-primary.ts';
 import { startNode } from './steps/start-node.ts';
 import { syncUsers } from './steps/sync-users.ts';
 import { takeOver } from './steps/take-over.ts';
@@ -49,6 +50,8 @@ function dispatch(context: StepContext, step: Step): Promise<void> {
   switch (step.kind) {
     case 'start-node':
       return startNode(context, step);
+    case 'restart-primary':
+      return restartPrimary(context, step);
     case 'form-cluster':
       return formCluster(context);
     case 'form-replication':

@@ -2,11 +2,12 @@
  * The nodes as processes: what runs, how to talk to it, and what it said last. Owns the running nodes and one admin
  * connection to each; decides nothing. Whoever wants a node's end to have consequences listens to `onExit`.
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { AdminClient, NodeReplyError } from '../engine/admin-client.ts';
+import { makeHeir } from '../engine/heir-config.ts';
 import type { Host, HostedNode, NodeEnd, NodeRequest } from '../engine/host.ts';
 import { NodeError } from '../engine/node-error.ts';
 import type { NodeStatus } from '../model/admin-api.ts';
@@ -18,6 +19,7 @@ import {
   parseInfo,
   type ClusterPeer,
   type NodeObservation,
+  type SlotRange,
 } from './node-observation.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
@@ -178,6 +180,27 @@ export class Fleet {
       entry.starting = false;
     }
     await this.observe(node.id);
+  }
+
+  /**
+   * Has a node that does not run start as the heir of its own slots (engine/heir-config.ts), where that can be.
+   *
+   * @param keep of the slots that the node had, the ones that it may have again
+   * @returns the slots to give it after its takeover; none when it starts as it is
+   */
+  makeHeir(nodeId: string, keep: Parameters<typeof makeHeir>[1]): readonly SlotRange[] {
+    const path = join(this.dirOf(nodeId), 'nodes.conf');
+    try {
+      const heir = makeHeir(readFileSync(path, 'utf8'), keep);
+      if (heir === null) return [];
+      writeFileSync(`${path}.new`, heir.text, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+      return heir.slots;
+    } catch (error) {
+      // It starts as it is then, and takes writes two seconds later.
+      this.#log.warn({ node: nodeId, err: error }, 'nodes.conf cannot be prepared');
+      return [];
+    }
   }
 
   /** Throws away what a node knows of its cluster, so that it starts as a stranger. */

@@ -53,7 +53,9 @@ export class ShardKeeper {
     for (const planned of steps) {
       signal.throwIfAborted();
       const dueInMs =
-        planned.step.kind === 'start-node' ? fleet.restartDueInMs(planned.step.nodeId) : 0;
+        planned.step.kind === 'start-node' || planned.step.kind === 'restart-primary'
+          ? fleet.restartDueInMs(planned.step.nodeId)
+          : 0;
       if (dueInMs > 0) {
         waitMs = Math.min(waitMs, dueInMs);
         continue;

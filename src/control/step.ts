@@ -13,6 +13,8 @@ export type Step =
       /** Unsharded replica: follow this node from its first moment on. */
       readonly replicaOf: string | null;
     }
+  /** The primary died and nobody has its data: start it again, empty, with its slots, writable at once. */
+  | { readonly kind: 'restart-primary'; readonly nodeId: string }
   /** Hand out the slots, introduce the nodes, attach the replicas; wait until all nodes agree. */
   | { readonly kind: 'form-cluster' }
   /** Unsharded counterpart of `form-cluster`. */

@@ -56,17 +56,22 @@ suite('planShard', () => {
     assert.deepEqual(kinds(view(nodes)), [{ kind: 'take-over', nodeId: 'c', deadNodeId: 'a' }]);
   });
 
-  test('a replica that never had the data is no candidate; the primary starts with its identity', () => {
+  test('a replica that never had the data is no candidate; the primary starts again, empty', () => {
     const nodes = [primary('a', gone), replica('b', { hasData: false })];
-    assert.deepEqual(kinds(view(nodes)), [
-      { kind: 'start-node', nodeId: 'a', identity: 'kept', replicaOf: null },
+    const steps = [{ kind: 'restart-primary', nodeId: 'a' }];
+    assert.deepEqual(kinds(view(nodes)), steps);
+    assert.deepEqual(kinds(view(nodes, { sharding: false })), steps);
+    // One that never was in the cluster has no slots to come back with.
+    const stranger = [primary('a', { ...gone, identity: 'none' })];
+    assert.deepEqual(kinds(view(stranger)), [
+      { kind: 'start-node', nodeId: 'a', identity: 'fresh', replicaOf: null },
     ]);
   });
 
   test('a silent replica with the data is worth waiting for, but not for ever', () => {
     const nodes = [primary('a', gone), replica('b', { observed: null })];
     assert.deepEqual(kinds(view(nodes, { primaryGoneMs: 100 })), []);
-    assert.equal(kinds(view(nodes, { primaryGoneMs: 60_000 }))[0]?.kind, 'start-node');
+    assert.equal(kinds(view(nodes, { primaryGoneMs: 60_000 }))[0]?.kind, 'restart-primary');
   });
 
   test('after the takeover the old primary is started as a stranger', () => {
@@ -179,8 +184,9 @@ suite('planShard, whatever the shard looks like', () => {
       for (const { step } of planShard(v)) {
         if (!('nodeId' in step)) continue;
         const target = v.nodes.find((n) => n.id === step.nodeId)!;
-        assert.equal(target.process, step.kind === 'start-node' ? 'gone' : 'alive');
-        if (step.kind === 'start-node') assert.equal(target.busy, false);
+        const starts = step.kind === 'start-node' || step.kind === 'restart-primary';
+        assert.equal(target.process, starts ? 'gone' : 'alive');
+        if (starts) assert.equal(target.busy, false);
       }
     });
   });
@@ -189,6 +195,10 @@ suite('planShard, whatever the shard looks like', () => {
     check((v) => {
       const current = findPrimary(v);
       for (const { step } of planShard(v)) {
+        if (step.kind === 'restart-primary') {
+          assert.equal(current, null);
+          assert.equal(rankCandidates(v).length, 0);
+        }
         if (step.kind !== 'start-node') continue;
         const target = v.nodes.find((n) => n.id === step.nodeId)!;
         if (current === null) {

@@ -108,12 +108,10 @@ function takeOver(view: ShardView, dead: ShardNodeView): PlannedStep[] {
   if (dead.busy || worthWaitingFor(view)) return [];
   return [
     {
-      step: {
-        kind: 'start-node',
-        nodeId: dead.id,
-        identity: dead.identity === 'none' ? 'fresh' : 'kept',
-        replicaOf: null,
-      },
+      step:
+        view.sharding && dead.identity === 'none'
+          ? { kind: 'start-node', nodeId: dead.id, identity: 'fresh', replicaOf: null }
+          : { kind: 'restart-primary', nodeId: dead.id },
       reason: `primary ${dead.id} of shard ${view.shard} is dead and no replica has its data; it starts again, empty`,
     },
   ];

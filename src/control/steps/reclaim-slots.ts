@@ -4,11 +4,13 @@
  *
  *   learn the identity -> the others forget the old one -> a newer epoch -> the shard's slots, less what others own -> MEET
  */
-import { parseClusterNodes, type SlotRange } from '../node-observation.ts';
+import { parseClusterNodes } from '../node-observation.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { slotRange } from './form-cluster.ts';
+import { withoutRanges } from '../slot-ranges.ts';
 import { forgetStrangers } from './join-replica.ts';
+import { takeOverFromGhost } from './take-over-from-ghost.ts';
 
 export async function reclaimSlots(
   context: StepContext,
@@ -17,6 +19,9 @@ export async function reclaimSlots(
   const { store, fleet, cache } = context;
   const node = store.node(step.nodeId);
   if (node === undefined || !fleet.isAlive(node.id)) return;
+  // A daemon was killed while it restarted this one.
+  const whole = slotRange(node.shard, cache.spec.shards);
+  if (await takeOverFromGhost(context, node, [whole])) return;
   const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
   store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
   await forgetStrangers(context);
@@ -35,7 +40,7 @@ export async function reclaimSlots(
   // Refused once it knows others; then BUMPEPOCH below does it.
   await fleet.call(node.id, ['CLUSTER', 'SET-CONFIG-EPOCH', epoch]).catch(() => undefined);
   const free = withoutRanges(
-    slotRange(node.shard, cache.spec.shards),
+    whole,
     claims.flatMap((peer) => peer.slotRanges),
   );
   if (free.length > 0) {
@@ -55,17 +60,4 @@ export async function reclaimSlots(
     'slots-reclaimed',
     `node ${node.id} lost its cluster state and got the slots of shard ${node.shard} again, empty`,
   );
-}
-
-/** `range` less `taken`, in order. */
-export function withoutRanges(range: SlotRange, taken: readonly SlotRange[]): SlotRange[] {
-  const free: SlotRange[] = [];
-  let next = range.first;
-  for (const { first, last } of [...taken].sort((a, b) => a.first - b.first)) {
-    if (last < next || first > range.last) continue;
-    if (first > next) free.push({ first: next, last: first - 1 });
-    next = last + 1;
-  }
-  if (next <= range.last) free.push({ first: next, last: range.last });
-  return free;
 }

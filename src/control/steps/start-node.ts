@@ -35,13 +35,5 @@ export async function startNode(
   }
   if (!cache.formed) return;
   store.updateNode(node.id, { restarts: node.restarts + 1 });
-  const emptied = node.role === 'primary' && step.replicaOf === null && step.identity === 'kept';
-  if (emptied) {
-    context.event(
-      'shard-data-lost',
-      `node ${node.id}, primary of shard ${node.shard}, died without a replica that had its data: it runs again, empty`,
-    );
-  } else {
-    context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
-  }
+  context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { withoutRanges } from './reclaim-slots.ts';
+import { withoutRanges } from './slot-ranges.ts';
 
 test('what is left of a range is exactly what nobody else has', () => {
   const range = fc

@@ -1,0 +1,120 @@
+/**
+ * Kills primaries that have no replica (`kill -9`) under writes and measures for how long clients' writes of that shard
+ * were held, which errors they got, and whether those of the other shards went on.
+ *
+ *   node bench/restart.ts --data-dir DIR --cache NAME [--kills 15]
+ */
+import { parseArgs } from 'node:util';
+import { Redis } from 'iovalkey';
+import { ApiClient } from '../src/cli/api-client.ts';
+import type { CacheStatus } from '../src/model/admin-api.ts';
+import { hashSlot } from '../src/protocol/hash-slot.ts';
+
+const { values } = parseArgs({
+  options: {
+    'data-dir': { type: 'string' },
+    cache: { type: 'string' },
+    kills: { type: 'string', default: '15' },
+  },
+});
+if (values['data-dir'] === undefined || values.cache === undefined) {
+  process.stderr.write('usage: node bench/restart.ts --data-dir DIR --cache NAME [--kills 15]\n');
+  process.exit(2);
+}
+const name = values.cache;
+const api = new ApiClient(values['data-dir'], 'springtide up');
+const { spec, endpoint, engineFullVersion } = await cacheStatus();
+const [host, port] = endpoint.split(':');
+const shards = spec.sharding ? spec.shards : 1;
+/** A node that dies younger than this, twice, is started again with a delay: not what is measured here. */
+const YOUNG_MS = 10_500;
+const errors = new Map<string, number>();
+/** The longest wait for an answer since the last kill, and the time of the last one, of each shard. */
+const longestMs = Array.from({ length: shards }, () => 0);
+const lastMs = Array.from({ length: shards }, () => 0);
+let stopping = false;
+
+const writers = Array.from({ length: shards * 4 }, (_, index) => write(index % shards));
+await sleep(500);
+const heldMs: number[] = [];
+const othersMs: number[] = [];
+for (let kill = 0; kill < Number(values.kills); kill++) {
+  const shard = kill % shards;
+  const pid = await onlinePid(shard);
+  longestMs.fill(0);
+  const killedAt = performance.now();
+  process.kill(pid, 'SIGKILL');
+  await sleep(30);
+  while (lastMs[shard]! < killedAt + 30) await sleep(1);
+  await sleep(200);
+  heldMs.push(longestMs[shard]!);
+  othersMs.push(Math.max(0, ...longestMs.filter((_, other) => other !== shard)));
+  await sleep(YOUNG_MS / shards);
+}
+stopping = true;
+await Promise.all(writers);
+const result = {
+  engine: engineFullVersion,
+  shards,
+  kills: heldMs.length,
+  heldMs: summary(heldMs),
+  otherShardsMs: summary(othersMs),
+  errorsByKind: Object.fromEntries(errors),
+};
+process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+
+async function write(shard: number): Promise<void> {
+  const key = keyOfShard(shard);
+  const client = new Redis({
+    host: host!,
+    port: Number(port),
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => 50,
+  });
+  client.on('error', () => {});
+  while (!stopping) {
+    const startedAt = performance.now();
+    try {
+      await client.set(key, 'x');
+      lastMs[shard] = performance.now();
+      longestMs[shard] = Math.max(longestMs[shard]!, lastMs[shard]! - startedAt);
+    } catch (error) {
+      const kind = String((error as Error).message).split(' ', 1)[0]!;
+      errors.set(kind, (errors.get(kind) ?? 0) + 1);
+      await sleep(5);
+    }
+  }
+  client.disconnect();
+}
+
+async function onlinePid(shard: number): Promise<number> {
+  for (;;) {
+    const { nodes } = await cacheStatus();
+    const node = nodes.find((one) => one.shard === shard && one.role === 'primary');
+    if (node?.state === 'online' && node.pid !== null) return node.pid;
+    await sleep(50);
+  }
+}
+
+function cacheStatus(): Promise<CacheStatus> {
+  return api.call<CacheStatus>('GET', `/v1/caches/${name}`);
+}
+
+function keyOfShard(shard: number): string {
+  const width = 16_384 / shards;
+  for (let i = 0; ; i++) {
+    const key = Buffer.from(`k${i}`);
+    const slot = hashSlot(key, 0, key.length);
+    if (slot > shard * width + 2 && slot < (shard + 1) * width - 2) return key.toString();
+  }
+}
+
+function summary(samples: readonly number[]): Record<string, number> {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const at = (q: number) => Math.round(sorted[Math.ceil(q * sorted.length) - 1]!);
+  return { p50: at(0.5), p90: at(0.9), max: at(1) };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
