@@ -44,6 +44,18 @@ describe('bounds of a session', () => {
     });
   }
 
+  for (const blocking of ['BLPOP nothing 0', 'WAIT 1 0']) {
+    it(`a client that goes before its ${blocking} begins does not stay`, async () => {
+      const other = await cache.client();
+      const socket = open(cache.cache.port);
+      // Behind a command that is under way: it begins when that is answered, and by then the client has closed its side.
+      socket.end(`CLIENT SETNAME gone\r\nSET a 1\r\n${blocking}\r\n`);
+      await once(socket, 'data');
+      await until(async () => !(await other.text('CLIENT', 'LIST')).includes('name=gone'), 5000);
+      socket.destroy();
+    });
+  }
+
   for (const [how, first, request] of [
     ['with CLIENT REPLY OFF', 'CLIENT REPLY OFF\r\n', ['SET', 'a', 'x'.repeat(MIB)]],
     [

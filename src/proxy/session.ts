@@ -97,8 +97,6 @@ export class Session implements RequestSink, Flushable {
   lastCommandUs = 0;
   lastCommand: PlannedCommand | null = null;
   commands = 0;
-  /** Called when the connection closes: a blocked command's connection goes with it. */
-  onGone: (() => void) | null = null;
 
   readonly #router: CacheRouter;
   readonly #turn: Turn;
@@ -124,6 +122,7 @@ export class Session implements RequestSink, Flushable {
   #ending = false;
   /** The client sends no more. */
   #ended = false;
+  #onGone: (() => void) | null = null;
   /** Pushes that wait for the end of a reply that is being streamed. */
   #heldPushes: Buffer[] | null = null;
   #heldBytes = 0;
@@ -161,6 +160,13 @@ export class Session implements RequestSink, Flushable {
 
   get inputBytes(): number {
     return this.#unreadBytes + (this.#input?.sizeBytes ?? 0);
+  }
+
+  /** Called when the connection closes: a blocked command's connection goes with it. */
+  set onGone(callback: (() => void) | null) {
+    this.#onGone = callback;
+    // Nothing is read from it any more, so nothing would ever tell that it has gone.
+    if (callback !== null && this.#ended) this.socket.destroy();
   }
 
   /** Does a stall of this kind hold it? */
@@ -663,7 +669,7 @@ export class Session implements RequestSink, Flushable {
   #onEnd(): void {
     this.#ended = true;
     // A blocked command would take an element that nobody receives: the engine ends it as well.
-    if (this.onGone !== null) this.socket.destroy();
+    if (this.#onGone !== null) this.socket.destroy();
     else this.#turn.flushSession(this);
   }
 
@@ -682,7 +688,7 @@ export class Session implements RequestSink, Flushable {
     }
     this.#head = null;
     this.#tail = null;
-    this.onGone?.();
+    this.#onGone?.();
     this.service.forget(this);
   }
 }
