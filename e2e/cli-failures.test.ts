@@ -84,3 +84,21 @@ test('a binary that is no Valkey: 6', async (t) => {
   assert.equal(exitCode, 6, err);
   assert.match(err, /Error: \/bin\/ls is not a working valkey-server/);
 });
+
+test('Ctrl-C before the daemon answers: 130, and the daemon is stopped too', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'springtide-e2e-fail-'));
+  t.after(() => rmSync(root, { recursive: true, force: true }));
+  const dataDir = join(root, 'data');
+  let sent = false;
+  const args = ['up', '--no-cache', '--metrics-port', 'auto', '--proxies', '1'];
+  const { exitCode, err } = await runCli([...args, '--data-dir', dataDir], {
+    onProgress: (said, kill) => {
+      if (sent || !said.includes('Starting the daemon')) return;
+      sent = true;
+      kill('SIGINT');
+    },
+  });
+  assert.equal(exitCode, 130, err);
+  assert.match(err, /Springtide is stopped\nError: Stopped before it was ready\.\n$/);
+  assert.ok(!existsSync(dataDirPaths(dataDir).daemonPidFile), 'the daemon has ended');
+});

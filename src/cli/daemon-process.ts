@@ -38,7 +38,12 @@ export interface StartedDaemon {
   release(): void;
 }
 
-/** Starts a daemon and waits until it answers. Throws when it ends before that, with what it said last. */
+/**
+ * Starts a daemon and waits until it answers. Throws when it ends before that, with what it said last.
+ *
+ * @param signal gives up waiting. A daemon has proxies soon after its start and only it can stop them: to stop everything,
+ *   wait for the answer and ask.
+ */
 export async function startDaemon(
   client: ApiClient,
   options: DaemonOptions,
@@ -75,22 +80,35 @@ export async function startDaemon(
     child.once('exit', (code, killedBy) => end(killedBy === null ? `exit code ${code}` : killedBy));
   });
 
-  const startedAtMs = Date.now();
-  while (Date.now() < startedAtMs + START_TIMEOUT_MS) {
-    const status = await client.statusOrNull();
-    if (status)
-      return { status, ours: status.pid === child.pid, ended, release: () => child.unref() };
-    if (exit !== null) {
-      const said = readFileSync(logFile).subarray(logStart).toString();
-      const failure = startFailure(said, exit, logFile);
-      // Another start was faster: it is that daemon that will answer.
-      if (failure.code !== 'CONFLICT' || Date.now() > startedAtMs + OTHERS_START_MS) throw failure;
-    }
-    await sleep(POLL_MS, undefined, { signal });
+  try {
+    const status = await firstAnswer();
+    return { status, ours: status.pid === child.pid, ended, release: () => child.unref() };
+  } catch (error) {
+    // Ends the daemon alone, and no process ends while a child of it is waited for.
+    child.kill('SIGTERM');
+    child.unref();
+    throw error;
   }
-  throw new CliError('FAILED', `The daemon did not answer within ${START_TIMEOUT_MS / 1000} s.`, {
-    hint: `Its log may say why: ${logFile}`,
-  });
+
+  async function firstAnswer(): Promise<SystemStatus> {
+    const startedAtMs = Date.now();
+    while (Date.now() < startedAtMs + START_TIMEOUT_MS) {
+      const status = await client.statusOrNull();
+      if (status) return status;
+      if (exit !== null) {
+        const said = readFileSync(logFile).subarray(logStart).toString();
+        const failure = startFailure(said, exit, logFile);
+        // Another start was faster: it is that daemon that will answer.
+        if (failure.code !== 'CONFLICT' || Date.now() > startedAtMs + OTHERS_START_MS) {
+          throw failure;
+        }
+      }
+      await sleep(POLL_MS, undefined, { signal });
+    }
+    throw new CliError('FAILED', `The daemon did not answer within ${START_TIMEOUT_MS / 1000} s.`, {
+      hint: `Its log may say why: ${logFile}`,
+    });
+  }
 }
 
 function daemonArguments(dataDir: string, options: DaemonOptions): string[] {

@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly input?: string;
   /** Called with all of standard output after each piece of it, e.g. to send a signal. */
   readonly onOutput?: (out: string, kill: (signal: NodeJS.Signals) => void) => void;
+  /** The same for standard error, where progress is told. */
+  readonly onProgress?: (err: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 export function runCli(args: readonly string[], options: RunOptions = {}): Promise<CliResult> {
@@ -27,7 +29,10 @@ export function runCli(args: readonly string[], options: RunOptions = {}): Promi
       out += text;
       options.onOutput?.(out, (signal) => child.kill(signal));
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text;
+      options.onProgress?.(err, (signal) => child.kill(signal));
+    });
     child.once('error', reject);
     child.once('close', (exitCode) => resolve({ exitCode, out, err }));
     child.stdin.end(options.input ?? '');

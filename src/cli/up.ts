@@ -94,9 +94,10 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
     daemon = await runStep(
       terminal,
       'Starting the daemon',
-      async () => startDaemon(client, options, interruption.signal),
+      async () => startDaemon(client, options, interruption.second),
       plain,
     );
+    interruption.signal.throwIfAborted();
     if (!daemon.ours) return attach(daemon.status, options, terminal);
     if (options.cache && daemon.status.caches.length === 0) {
       await requireFreePorts(spec, FIRST_CACHE_HOST, retry);
