@@ -23,8 +23,8 @@ test('connect dials the address the cache listens on, not the name it announces'
 test('connect dials loopback where the cache listens on every address', async () => {
   await using fake = await FakeApiServer.start();
   const cache = fake.addCache({ name: 'a', bind: '0.0.0.0', port: 7000, tls: 'required' });
-  assert.deepEqual(connectArguments(cache, '/ca.crt', { user: 'app' }), [
-    ...['-h', '127.0.0.1', '-p', '7000', '--tls', '--cacert', '/ca.crt'],
-    ...['--user', 'app', '--askpass'],
-  ]);
+  assert.equal(
+    connectArguments(cache, '/ca.crt', { user: 'app' }).join(' '),
+    '-h 127.0.0.1 -p 7000 --tls --cacert /ca.crt --user app --askpass',
+  );
 });

@@ -16,7 +16,7 @@ interface LogEntry {
   readonly level: number;
   readonly time: number;
   readonly msg?: string;
-  readonly err?: { readonly message?: string; readonly code?: string };
+  readonly err?: string | { readonly message?: string; readonly code?: string };
   readonly [field: string]: unknown;
 }
 
@@ -28,7 +28,8 @@ export function readableLogLine(line: string, terminal: Terminal): string {
   const fields = Object.entries(entry)
     .filter(([name]) => !LEFT_OUT.has(name))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  const error = entry.err?.message === undefined ? [] : [`error=${entry.err.message}`];
+  const cause = typeof entry.err === 'string' ? entry.err : entry.err?.message;
+  const error = cause === undefined ? [] : [`error=${cause}`];
   return [
     terminal.paint('dim', new Date(entry.time).toISOString().slice(11, 23)),
     terminal.paint(style, word.padEnd(5)),
