@@ -1,6 +1,6 @@
 /** `springtide bench`: measures a cache that runs, beside direct connections to nodes of the bench's own. */
 import { writeFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
 import { keyCount, splitEndpoint } from './cache-words.ts';
 import { CliError } from './cli-error.ts';
@@ -38,8 +38,16 @@ export function registerBench(program: Command, terminal: Terminal): void {
         .command('bench')
         .description('measure GET and SET on a cache: throughput, latency, CPU per request')
         .argument('<name>', 'cache; the bench writes keys into it')
-        .option('--clients <counts>', 'numbers of clients', counts, [10, 50, 200])
-        .option('--pipeline <depths>', 'requests under way per client', counts, [1, 16])
+        .addOption(
+          new Option('--clients <counts>', 'numbers of clients')
+            .argParser(counts)
+            .default([10, 50, 200], '10,50,200'),
+        )
+        .addOption(
+          new Option('--pipeline <depths>', 'requests under way per client')
+            .argParser(counts)
+            .default([1, 16], '1,16'),
+        )
         .option('--repetitions <count>', 'medians are taken over so many runs', integer(1, 100), 1)
         .option('--seconds <count>', 'about how long one run lasts', integer(1, 600), 2)
         .option('--no-direct', 'leave out the comparison with direct connections')

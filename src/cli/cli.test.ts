@@ -36,6 +36,16 @@ test('help names every command and every exit code', async () => {
     assert.match(out, new RegExp(`^ +${code}  \\w`, 'm'));
 });
 
+test('help tells each default once, in words that can be typed', async () => {
+  for (const command of ['logs', 'engine install', 'status', 'bench']) {
+    const { out } = await runCli([...command.split(' '), '--help']);
+    const text = out.replaceAll(/\s+/g, ' ');
+    assert.match(text, /\(default: /, command);
+    assert.doesNotMatch(text, /\(default: [^)]*\) \(default: /, command);
+    assert.doesNotMatch(text, /\(default: (\[|\d{4})/, command);
+  }
+});
+
 test('a command line that is wrong ends with 2 and a sentence', async () => {
   for (const args of [
     ['frobnicate'],

@@ -38,12 +38,7 @@ export function registerEngine(program: Command, terminal: Terminal): void {
     engine
       .command('install')
       .description("install a version from Debian's archive, without root; signatures are checked")
-      .argument(
-        '[line]',
-        `${ENGINE_LINES.join(', ')} (default: ${DEFAULT_ENGINE_LINE})`,
-        line,
-        DEFAULT_ENGINE_LINE,
-      ),
+      .argument('[line]', ENGINE_LINES.join(', '), line, DEFAULT_ENGINE_LINE),
   ).action((wanted: string, options: EngineOptions) => install(wanted, options, terminal));
 
   withEngineDir(

@@ -29,7 +29,7 @@ export function registerLogs(program: Command, terminal: Terminal): void {
     program
       .command('logs')
       .description('show what the daemon, the proxies or a node wrote')
-      .argument('[what]', 'daemon, proxy or node (default: daemon)', 'daemon')
+      .argument('[what]', 'daemon, proxy or node', 'daemon')
       .argument('[id]', 'number of the proxy, or id of the node as "status NAME" shows it')
       .option('-f, --follow', 'go on with what is written from now on')
       .option('-n, --lines <count>', 'last lines of each', integer(0, 1_000_000), DEFAULT_LINES)

@@ -1,6 +1,6 @@
 /** `springtide status [NAME]`: once, or live with --watch. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
 import type { ApiClient } from './api-client.ts';
 import { CliError } from './cli-error.ts';
@@ -41,11 +41,10 @@ export function registerStatus(program: Command, terminal: Terminal): void {
           '-w, --watch',
           'live view; plain lines when the output is not a terminal; with --json one object a line',
         )
-        .option(
-          '--interval <duration>',
-          'between readings of --watch',
-          argument(parseDurationMs),
-          DEFAULT_INTERVAL_MS,
+        .addOption(
+          new Option('--interval <duration>', 'between readings of --watch')
+            .argParser(argument(parseDurationMs))
+            .default(DEFAULT_INTERVAL_MS, '1s'),
         ),
     ),
   ).action(async (name: string | undefined, options: StatusOptions) => {
