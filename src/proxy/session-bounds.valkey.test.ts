@@ -94,6 +94,8 @@ describe('bounds of a session', () => {
     const client = await cache.client();
     node.kill('SIGKILL');
     await once(node, 'exit');
+    // The proxy must have seen it, or it sends the command and cannot know what became of it.
+    await sleep(100);
     client.write(encodeRequest(['EVAL', 'return 7', 0]));
     client.write(encodeRequest(['PING']));
     await sleep(50);
