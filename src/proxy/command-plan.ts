@@ -96,7 +96,7 @@ export const PROXY_COMMANDS: ReadonlySet<string> = new Set([
   'cluster|links', 'cluster|myid', 'cluster|myshardid', 'cluster|nodes', 'cluster|replicas', 'cluster|shards',
   'cluster|slaves', 'cluster|slot-stats', 'cluster|slots', 'commandlog|get', 'config|get', 'discard', 'echo', 'exec',
   'function|kill', 'function|stats', 'hello', 'info', 'latency|doctor', 'latency|graph', 'latency|histogram',
-  'latency|history', 'latency|latest', 'memory|doctor', 'memory|malloc-stats', 'memory|stats', 'monitor', 'multi',
+  'latency|history', 'latency|latest', 'memory|doctor', 'memory|malloc-stats', 'memory|stats', 'monitor', 'msetex', 'multi',
   'ping', 'psubscribe', 'publish', 'pubsub|channels', 'pubsub|numpat', 'pubsub|numsub', 'pubsub|shardchannels',
   'pubsub|shardnumsub', 'punsubscribe', 'quit', 'randomkey', 'readonly', 'readwrite', 'reset', 'role', 'scan',
   'script|kill', 'select', 'slowlog|get', 'spublish', 'ssubscribe', 'subscribe', 'sunsubscribe', 'unsubscribe', 'unwatch', 'wait',
@@ -106,12 +106,9 @@ export const PROXY_COMMANDS: ReadonlySet<string> = new Set([
 /** Of these, the ones that only put several nodes' answers together: an unsharded cache forwards them to its one node. */
 const MERGED_COMMANDS: ReadonlySet<string> = new Set([
   'clusterscan', 'commandlog|get', 'function|stats', 'latency|doctor', 'latency|graph', 'latency|histogram',
-  'latency|history', 'latency|latest', 'memory|doctor', 'memory|malloc-stats', 'memory|stats', 'randomkey', 'scan',
+  'latency|history', 'latency|latest', 'memory|doctor', 'memory|malloc-stats', 'memory|stats', 'msetex', 'randomkey', 'scan',
   'slowlog|get',
 ]); // prettier-ignore
-
-/** Split requests whose arguments are not just keys (with values): the engine's own shape is not in the table. */
-const NOT_SPLIT: ReadonlySet<string> = new Set(['msetex']);
 
 /** The plan for `command` in a sharded or an unsharded cache. Pure. */
 export function planCommand(command: Command, sharding: boolean): CommandPlan {
@@ -129,7 +126,7 @@ function kindOf(command: Command, sharding: boolean): PlanKind {
   if (!sharding) return PLAN_FORWARD;
   switch (command.requestPolicy) {
     case 'multi_shard':
-      return NOT_SPLIT.has(command.name) ? PLAN_FORWARD : PLAN_SPLIT;
+      return PLAN_SPLIT;
     case 'all_shards':
     case 'all_nodes':
       return PLAN_FANOUT;

@@ -7,6 +7,7 @@ import { clusterHandlers } from './cluster.ts';
 import { connectionHandlers } from './connection.ts';
 import { infoHandlers } from './info.ts';
 import { monitorHandlers } from './monitor.ts';
+import { msetexHandlers } from './msetex.ts';
 import { publishHandlers } from './publish.ts';
 import { pubsubHandlers } from './pubsub.ts';
 import { scanHandlers } from './scan.ts';
@@ -28,6 +29,7 @@ export const allHandlers: HandlerTable = {
   ...waitHandlers,
   ...aclHandlers,
   ...monitorHandlers,
+  ...msetexHandlers,
   ...pubsubHandlers,
   ...trackingHandlers,
   ...publishHandlers,
