@@ -246,6 +246,26 @@ test('a sharded cache refuses what needs several slots at once, as the engine in
   wire.close();
 });
 
+test('MSETEX, which the engine takes in any slot, goes where its keys are', async () => {
+  const wire = await sharded.connect();
+  const ask = async (...words: Word[]) => (await wire.ask(...words)).toString();
+  for (let i = 0; i < 20; i++) {
+    assert.equal(await ask('MSETEX', 2, `{${i}}a`, 'x', `{${i}}b`, 'y', 'EX', 100), ':1\r\n');
+    assert.equal(await ask('MGET', `{${i}}a`, `{${i}}b`), '*2\r\n$1\r\nx\r\n$1\r\ny\r\n');
+  }
+  assert.equal(await ask('MSETEX', 1, '{1}a', 'z', 'NX'), ':0\r\n');
+  assert.match(await ask('MSETEX', 2, 'one', '1', 'two', '2'), /^-CROSSSLOT/);
+  for (const wrong of [
+    ['x', 'a', 'b'],
+    ['0', 'a', 'b'],
+    ['3', 'a', 'b'],
+    ['1', 'a', 'b', 'NONSENSE'],
+  ]) {
+    assert.match(await ask('MSETEX', ...wrong), /^-ERR/, wrong.join(' '));
+  }
+  wire.close();
+});
+
 test('the reader port reads from replicas and refuses writes', async () => {
   const [wire, reader] = await Promise.all([
     sharded.connect(),

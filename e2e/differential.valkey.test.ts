@@ -94,7 +94,7 @@ for (const kind of KINDS) {
             ]);
             wire.close();
             model.close();
-            assert.equal(judge(kind, way, cases, expected, actual), '');
+            assert.equal(judge(kind, family.name, way, cases, expected, actual), '');
           }
         });
       }
@@ -104,6 +104,7 @@ for (const kind of KINDS) {
 
 function judge(
   kind: Kind,
+  familyName: string,
   way: string,
   cases: readonly Case[],
   expected: readonly (Buffer | null)[],
@@ -113,7 +114,8 @@ function judge(
   for (const [i, each] of cases.entries()) {
     const difference = differenceOf(each, expected[i]!, actual[i]!);
     const known = differences.find(
-      ({ line, cache }) => line === each.line && (cache === 'both' || cache === kind),
+      ({ family, line, cache }) =>
+        family === familyName && line === each.line && (cache === 'both' || cache === kind),
     );
     if (known === undefined) {
       if (difference !== null) found.push(`${i}: ${difference}`);

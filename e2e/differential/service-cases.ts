@@ -389,6 +389,43 @@ READWRITE
 ASKING
 `;
 
+/** What a sharded cache does as a cluster does it, and a plain server does not: all of it in differences.ts. */
+const shardedOnly = String.raw`
+RENAME one two
+COPY one two
+MSETNX one 1 two 2
+MSETEX 2 one 1 two 2
+SMOVE one two x
+SUNION one two
+SINTERSTORE three one two
+ZUNION 2 one two
+PFCOUNT one two
+BITOP OR three one two
+LMOVE one two LEFT LEFT
+BLPOP one two 1
+XREAD STREAMS one two 0 0
+EVAL "return 1" 2 one two
+SORT one BY w_*
+SWAPDB 0 1
+MULTI
+SET one 1
+SET two 2
+EXEC
+WATCH one two
+CLUSTER INFO
+CLUSTER SLOTS
+CLUSTER SHARDS
+CLUSTER NODES
+CLUSTER MYID
+CLUSTER MYSHARDID
+CLUSTER LINKS
+CLUSTER KEYSLOT one
+CLUSTER COUNTKEYSINSLOT 1
+CLUSTER HELP
+ASKING
+HELLO
+`;
+
 /** In a cluster, and so in a sharded cache, the engine does these differently from a plain server: see differences.ts. */
 export const serviceCases: readonly CaseFamily[] = [
   { name: 'scripts and functions', lines: scripts },
@@ -399,4 +436,5 @@ export const serviceCases: readonly CaseFamily[] = [
   { name: 'the keyspace', lines: keyspace },
   { name: 'keys in many slots', lines: manySlots },
   { name: 'what only an unsharded cache can do', lines: unshardedOnly, only: 'unsharded' },
+  { name: 'what a cluster does in its own way', lines: shardedOnly, only: 'sharded' },
 ];
