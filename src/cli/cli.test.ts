@@ -128,6 +128,18 @@ test('create sends what was asked for, shows progress apart from the data', asyn
   assert.match(again.err, /exists already/);
 });
 
+test('create says what is there when a user could not be made', async (t) => {
+  const { fake, cli } = await start(t);
+  fake.refuseUsers = { code: 'InvalidParameterValue', message: 'unknown category' };
+  const { exitCode, err } = await cli('create a --user app:+@nope --password-file -', {
+    input: 'secret\n',
+  });
+  assert.equal(exitCode, 2);
+  assert.match(err, /Error: Unknown category\.\nThe cache is there, its users are not all\./);
+  assert.match(err, /springtide user create a --data-dir .* springtide delete a/);
+  assert.ok(fake.caches.has('a'));
+});
+
 test('create installs the engine that is missing', async (t) => {
   const { fake, cli } = await start(t);
   const { exitCode, err } = await cli('create old --engine-version 8.0');

@@ -161,7 +161,18 @@ async function create(
           },
         );
       }
-      await addUsers(client, spec.name, report);
+      try {
+        await addUsers(client, spec.name, report);
+      } catch (error) {
+        if (!(error instanceof CliError)) throw error;
+        const [user, remove] = ['user create', 'delete'].map(
+          (command) => `${terminal.program} ${command} ${spec.name}${dataDirSuffix(options)}`,
+        );
+        throw new CliError(error.code, error.message, {
+          hint: `The cache is there, its users are not all. Go on with: ${user} USER --rules RULES, or start over: ${remove}`,
+          cause: error,
+        });
+      }
       return `Cache ${spec.name} is available`;
     },
     plain,

@@ -96,6 +96,8 @@ export class FakeApiServer implements AsyncDisposable {
   readonly installed = new Set<string>(['9.1']);
   /** What the next long operation ends with instead of `done`. */
   failure: ApiFailure | null = null;
+  /** What is said to every change of a user instead of making it. */
+  refuseUsers: ApiFailure | null = null;
   /** Cut the next long operation in the middle. */
   cut = false;
   readonly #server: Server;
@@ -193,6 +195,8 @@ export class FakeApiServer implements AsyncDisposable {
       case 'GET caches/users':
         return answer(response, [...this.users.values()]);
       case 'PUT caches/users':
+        if (this.refuseUsers)
+          return fail(response, 400, this.refuseUsers.code, this.refuseUsers.message);
         return answer(response, this.#putUser(leaf!, body as UserChange));
       case 'DELETE caches/users':
         if (!this.users.delete(leaf!))
