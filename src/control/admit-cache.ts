@@ -32,7 +32,7 @@ export function checkSpec(input: unknown): CacheSpec {
   }
   if (!spec.insecure && !isLoopback(spec.bind) && spec.tls !== 'required') {
     refuse(
-      `${spec.bind} can be reached from other machines: set tls to required, or insecure if the network is trusted`,
+      `${spec.bind} can be reached from other machines: that needs --tls required, or --insecure where the network is trusted`,
     );
   }
   if ((spec.tlsCertFile === undefined) !== (spec.tlsKeyFile === undefined)) {

@@ -49,7 +49,7 @@ suite('Ports', () => {
       for (const port of [0, 20_501]) {
         await assert.rejects(ports.endpointPair(port, 0, bind), {
           code: 'InvalidParameterValue',
-          message: new RegExp(`^bind: ${bind} is no address that this machine can listen on`),
+          message: new RegExp(`^this machine cannot listen on ${bind} \\(E`),
         });
       }
     }

@@ -144,7 +144,7 @@ async function refuseForeignAddress(bind: string): Promise<void> {
   }
   throw new ControlError(
     'InvalidParameterValue',
-    `bind: ${bind} is no address that this machine can listen on (${failure.code ?? failure.message})`,
+    `this machine cannot listen on ${bind} (${failure.code ?? failure.message})`,
     { cause: failure },
   );
 }
