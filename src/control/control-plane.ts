@@ -27,6 +27,7 @@ import { CacheLifecycle } from './cache-lifecycle.ts';
 import { ControlError } from './control-error.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
+import { FunctionKeeper } from './function-keeper.ts';
 import { KeyedQueue, type RunResult } from './keyed-queue.ts';
 import type { NodeObservation } from './node-observation.ts';
 import { PlaneLinkServer } from './plane-link-server.ts';
@@ -81,6 +82,7 @@ export class ControlPlane {
   readonly #shards: ShardKeeper;
   readonly #users: UserAdmin;
   readonly #engines: Engines;
+  readonly #functions: FunctionKeeper;
   readonly #waiters = new Map<string, Waiter[]>();
   /** One admission at a time: two must not choose the same name or port. */
   #admission: Promise<unknown> = Promise.resolve();
@@ -106,6 +108,7 @@ export class ControlPlane {
       },
       log,
     );
+    this.#functions = new FunctionKeeper(this.#store, this.#fleet, log);
     this.#queue = new KeyedQueue(
       (key, signal) => this.#run(key, signal),
       (key, error, retryMs) => log.warn({ lane: key, err: error, retryMs }, 'will look again'),
@@ -196,6 +199,7 @@ export class ControlPlane {
     this.#publish();
     await this.#link.listen();
     this.#supervisor.start();
+    this.#functions.start();
     for (const cache of caches) {
       this.#queue.add(`cache:${cache.id}`);
       if (cache.formed) this.#lookAtShards(cache);
@@ -206,6 +210,7 @@ export class ControlPlane {
   async leave(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#renewal);
+    this.#functions.stop();
     this.#supervisor.detach();
     this.#fleet.detach();
     await this.#queue.stop();

@@ -7,6 +7,7 @@ import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { AdminClient, NodeReplyError } from '../engine/admin-client.ts';
+import { FUNCTIONS_FILE, functionsRdb } from '../engine/functions-rdb.ts';
 import { makeHeir } from '../engine/heir-config.ts';
 import type { Host, HostedNode, NodeEnd, NodeRequest } from '../engine/host.ts';
 import { NodeError } from '../engine/node-error.ts';
@@ -36,6 +37,8 @@ export interface FleetHandlers {
 export interface StartOptions {
   /** Unsharded replica: the node it follows from its first moment on. */
   readonly replicaOf: NodeRecord | null;
+  /** Function libraries to begin with, of FUNCTION DUMP. */
+  readonly functions?: Uint8Array | null;
   readonly signal?: AbortSignal;
 }
 
@@ -170,11 +173,22 @@ export class Fleet {
     if (entry.running !== null) return;
     entry.starting = true;
     try {
-      const running = await this.#host.startNode(
-        this.#request(cache, node, options.replicaOf),
-        options.signal,
-      );
+      const functions = options.functions ?? null;
+      const loads = this.#writeFunctions(node.id, functions);
+      const request = this.#request(cache, node, options.replicaOf);
+      let running: HostedNode;
+      try {
+        running = await this.#host.startNode(request, options.signal);
+      } catch (error) {
+        // Without them is better than not at all, should it be they that it stumbles over.
+        const mayBeThem = error instanceof NodeError && error.code === 'NODE_START_FAILED' && loads;
+        if (!mayBeThem) throw error;
+        this.#writeFunctions(node.id, null);
+        running = await this.#host.startNode(request, options.signal);
+      }
+      this.#writeFunctions(node.id, null);
       await this.#attach(node, running);
+      if (functions !== null && !loads) await this.restoreFunctions(node.id, functions);
       this.#store.updateNode(node.id, { aclVersion: cache.aclVersion });
     } finally {
       entry.starting = false;
@@ -248,12 +262,35 @@ export class Fleet {
     args: readonly (string | number)[],
     timeoutMs = NODE_TIMEOUT_MS,
   ): Promise<unknown> {
+    const [name = '', ...rest] = args.map(String);
+    return this.#admin(nodeId).callWith({ timeoutMs }, name, ...rest);
+  }
+
+  #admin(nodeId: string): AdminClient {
     const admin = this.#entries.get(nodeId)?.admin ?? null;
     if (admin === null) {
       throw new NodeError('NODE_UNREACHABLE', `There is no connection to node ${nodeId}.`);
     }
-    const [name = '', ...rest] = args.map(String);
-    return admin.callWith({ timeoutMs }, name, ...rest);
+    return admin;
+  }
+
+  /** @returns whether the node will find them when it starts */
+  #writeFunctions(nodeId: string, functions: Uint8Array | null): boolean {
+    const path = join(this.dirOf(nodeId), FUNCTIONS_FILE);
+    const rdb = functions === null ? null : functionsRdb(functions);
+    try {
+      rmSync(path, { force: true });
+      if (rdb === null) return false;
+      writeFileSync(path, rdb, { mode: 0o600 });
+      return true;
+    } catch (error) {
+      this.#log.warn(
+        { node: nodeId, err: error },
+        'the functions cannot be laid out for its start',
+      );
+      rmSync(path, { force: true });
+      return false;
+    }
   }
 
   /**
@@ -294,6 +331,17 @@ export class Fleet {
       this.#silent(nodeId, entry);
       return null;
     }
+  }
+
+  /** @throws NodeError */
+  async dumpFunctions(nodeId: string, timeoutMs = NODE_TIMEOUT_MS): Promise<Buffer> {
+    return (await this.#admin(nodeId).callForBytes({ timeoutMs }, 'FUNCTION', 'DUMP')) as Buffer;
+  }
+
+  /** Adds the libraries to those of a node, in place of its own of the same name. @throws NodeError */
+  async restoreFunctions(nodeId: string, dump: Uint8Array): Promise<void> {
+    const bytes = Buffer.from(dump);
+    await this.#admin(nodeId).callWith({}, 'FUNCTION', 'RESTORE', bytes, 'REPLACE');
   }
 
   /** How long a node that runs has not answered; 0 for one that does. */

@@ -20,6 +20,7 @@ test('INFO of a replica', () => {
     misses: 2,
     evictedKeys: 0,
     expiredKeys: 3,
+    functions: { libraries: 0, mark: '  ' },
     version: '9.1.2',
   });
 });

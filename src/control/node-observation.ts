@@ -44,6 +44,8 @@ export interface NodeObservation {
   readonly evictedKeys: number;
   readonly expiredKeys: number;
   readonly version: string | null;
+  /** `mark` changes with most changes of the libraries. */
+  readonly functions: { readonly libraries: number; readonly mark: string };
 }
 
 export type InfoFields = ReadonlyMap<string, string>;
@@ -87,6 +89,12 @@ export function observationOf(info: InfoFields): NodeObservation {
     evictedKeys: Number(info.get('evicted_keys') ?? 0),
     expiredKeys: Number(info.get('expired_keys') ?? 0),
     version: info.get('valkey_version') ?? info.get('redis_version') ?? null,
+    functions: {
+      libraries: Number(info.get('number_of_libraries') ?? 0),
+      mark: ['number_of_libraries', 'number_of_functions', 'used_memory_functions']
+        .map((name) => info.get(name) ?? '')
+        .join(' '),
+    },
   };
 }
 

@@ -73,4 +73,10 @@ export const MIGRATIONS: readonly string[] = [
     message TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE functions (
+    cache_id TEXT PRIMARY KEY REFERENCES caches(id) ON DELETE CASCADE,
+    dump BLOB NOT NULL
+  ) STRICT;
+  `,
 ];

@@ -215,6 +215,19 @@ export class Store {
     this.#file.run('UPDATE caches SET acl_version = acl_version + 1 WHERE id = ?', cacheId);
   }
 
+  // Functions
+
+  /** The cache's function libraries as FUNCTION DUMP gave them last; null when it has none. */
+  functions(cacheId: string): Uint8Array | null {
+    const row = this.#file.one('SELECT dump FROM functions WHERE cache_id = ?', cacheId);
+    return row === undefined ? null : (row['dump'] as Uint8Array);
+  }
+
+  putFunctions(cacheId: string, dump: Uint8Array | null): void {
+    if (dump === null) this.#file.run('DELETE FROM functions WHERE cache_id = ?', cacheId);
+    else this.#file.run('INSERT OR REPLACE INTO functions VALUES (?, ?)', cacheId, dump);
+  }
+
   // Proxies
 
   proxyRestarts(index: number): number {

@@ -121,11 +121,28 @@ export class AdminClient {
     command: string,
     ...args: readonly CallArgument[]
   ): Promise<unknown> {
+    return this.#send(options, command, this.#redis.call.bind(this.#redis, command, ...args));
+  }
+
+  /** As callWith, with strings of the reply as they are, for what is not text. */
+  async callForBytes(
+    options: CallOptions,
+    command: string,
+    ...args: readonly CallArgument[]
+  ): Promise<unknown> {
+    return this.#send(options, command, this.#redis.callBuffer.bind(this.#redis, command, ...args));
+  }
+
+  async #send(
+    options: CallOptions,
+    command: string,
+    send: () => Promise<unknown>,
+  ): Promise<unknown> {
     if (!this.#isOpen) throw this.#closedError(undefined);
     const timeoutMs = options.timeoutMs ?? this.#callTimeoutMs;
     try {
       const what = () => `${command} on node ${this.#node}`;
-      return await bounded(this.#redis.call(command, ...args), timeoutMs, options.signal, what);
+      return await bounded(send(), timeoutMs, options.signal, what);
     } catch (error) {
       if (error instanceof NodeError) throw error;
       if (error instanceof ReplyError)

@@ -8,6 +8,7 @@ import { parseClusterNodes } from '../node-observation.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { slotRange } from './form-cluster.ts';
+import { functionsOf } from '../functions-of.ts';
 import { withoutRanges } from '../slot-ranges.ts';
 import { forgetStrangers } from './join-replica.ts';
 import { takeOverFromGhost } from './take-over-from-ghost.ts';
@@ -24,6 +25,8 @@ export async function reclaimSlots(
   if (await takeOverFromGhost(context, node, [whole])) return;
   const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
   store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
+  const functions = await functionsOf(context, node);
+  if (functions !== null) await fleet.restoreFunctions(node.id, functions);
   await forgetStrangers(context);
 
   const others = store

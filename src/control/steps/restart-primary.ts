@@ -9,6 +9,7 @@ import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import type { NodeRecord } from '../store-records.ts';
 import { parseClusterNodes, type SlotRange } from '../node-observation.ts';
+import { functionsOf } from '../functions-of.ts';
 import { withoutRanges } from '../slot-ranges.ts';
 import { takeOverFromGhost } from './take-over-from-ghost.ts';
 
@@ -27,7 +28,8 @@ export async function restartPrimary(
     const claimed = await claimedByOthers(context, node);
     slots = fleet.makeHeir(node.id, (had) => had.flatMap((range) => withoutRanges(range, claimed)));
   }
-  await fleet.start(cache, node, { replicaOf: null, signal });
+  const functions = await functionsOf(context, node);
+  await fleet.start(cache, node, { replicaOf: null, functions, signal });
   if (cache.spec.sharding) {
     await takeOverFromGhost(context, node, slots);
     const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
