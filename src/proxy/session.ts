@@ -165,8 +165,10 @@ export class Session implements RequestSink, Flushable {
   /** Called when the connection closes: a blocked command's connection goes with it. */
   set onGone(callback: (() => void) | null) {
     this.#onGone = callback;
+    if (callback === null) return;
+    if (this.closed) callback();
     // Nothing is read from it any more, so nothing would ever tell that it has gone.
-    if (callback !== null && this.#ended) this.socket.destroy();
+    else if (this.#ended) this.socket.destroy();
   }
 
   /** Does a stall of this kind hold it? */

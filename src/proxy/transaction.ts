@@ -9,7 +9,7 @@ import { encodeRequest } from '../protocol/request-encoder.ts';
 import { encodeReply, NULL_ARRAY } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FANOUT, PLAN_PROXY } from './command-plan.ts';
-import { CROSS_SLOT, errorReply, OK_REPLY, QUEUED_REPLY } from './proxy-error.ts';
+import { CLUSTER_DOWN, CROSS_SLOT, errorReply, OK_REPLY, QUEUED_REPLY } from './proxy-error.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { NO_SLOT } from './request.ts';
 import type { Session } from './session.ts';
@@ -38,11 +38,10 @@ export interface Transaction {
 
 /** Keys one connection may watch (AWS's limit). */
 const WATCHED_KEYS_MAXIMUM = 1000;
-const WATCH_TRIES = 20;
 const WATCH_PAUSE_MS = 25;
 
 /** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
-const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info', 'unwatch', 'msetex']);
+const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info', 'unwatch', 'msetex', 'publish', 'spublish']);
 const EXECUTE = encodeRequest(['EXEC']);
 const MULTI = encodeRequest(['MULTI']);
 const EXEC_ABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
@@ -200,7 +199,9 @@ async function executePrivately(
   if (transaction.database === null && reply[0] !== MINUS) service.router.givePrivate(session.lane!, upstream);
   else upstream.destroy();
   if (isTransient(reply)) return encodeReply(NULL_ARRAY, client.resp);
-  if (transaction.database !== null && reply[0] !== MINUS) session.service.login.selectDatabase(session, transaction.database);
+  // Neither refused nor aborted: SELECT was executed.
+  const executed = reply[0] === STAR && reply[1] !== MINUS;
+  if (transaction.database !== null && executed) session.service.login.selectDatabase(session, transaction.database);
   return reply;
 }
 
@@ -218,7 +219,9 @@ async function watch(session: Session, call: Call): Promise<Buffer> {
   }
   const slot = hashSlot(keys[0]!, 0, keys[0]!.length);
   transaction.watchedSlot = slot;
-  for (let tries = 0; ; tries++) {
+  const { broken } = transaction;
+  const giveUpMs = performance.now() + service.cache.deadlineMs;
+  for (;;) {
     const first = transaction.watcher === null;
     const upstream = (transaction.watcher ??= service.router.openLike(
       session.lane!,
@@ -229,11 +232,14 @@ async function watch(session: Session, call: Call): Promise<Buffer> {
     if (!isTransient(reply)) return reply;
     transaction.watcher = null;
     upstream.destroy();
-    if (!first || tries >= WATCH_TRIES) {
+    const late = performance.now() > giveUpMs;
+    if (!first || late || session.closed) {
       // What was watched before is lost: EXEC must abort, and WATCH itself is done.
       transaction.broken = true;
-      return first ? reply : OK_REPLY;
+      return first ? CLUSTER_DOWN : OK_REPLY;
     }
+    // Nothing was watched over the connection that is gone.
+    transaction.broken = broken;
     service.router.refresh();
     await new Promise((resolve) => setTimeout(resolve, WATCH_PAUSE_MS));
   }
@@ -263,3 +269,4 @@ function newTransaction(): Transaction {
 }
 
 const MINUS = 45;
+const STAR = 42;

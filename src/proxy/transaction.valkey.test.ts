@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ProxiedCache, until } from '../../e2e/fixtures/proxied-cache.ts';
+import { RawClient } from '../../e2e/fixtures/raw-client.ts';
+
+describe('transactions of an unsharded cache', () => {
+  let cache: ProxiedCache;
+  before(async () => {
+    cache = await ProxiedCache.start({ sharding: false });
+  });
+  after(() => cache.close());
+
+  it('a SELECT in a transaction that is aborted has not been executed', async () => {
+    const [client, other] = [await cache.client(), await cache.client()];
+    await client.expectOk('WATCH', 'k');
+    await other.expectOk('SET', 'k', 'of database 0');
+    await client.expectOk('MULTI');
+    await client.raw('SELECT', 1);
+    await client.raw('SET', 'k', 'of database 1');
+    assert.equal((await client.raw('EXEC')).toString(), '*-1\r\n');
+    assert.equal(await client.text('GET', 'k'), 'of database 0');
+    await client.expectOk('MULTI');
+    await client.raw('SELECT', 1);
+    assert.equal((await client.raw('EXEC')).toString(), '*1\r\n+OK\r\n');
+    assert.equal((await client.raw('GET', 'k')).toString(), '$-1\r\n');
+  });
+});
+
+describe('commands with a connection of their own while their node is away', () => {
+  /** A key of the first shard. */
+  const key = '{06S}';
+  let cache: ProxiedCache;
+  let again: ChildProcess | null = null;
+
+  before(async () => {
+    cache = await ProxiedCache.start();
+  });
+  after(async () => {
+    again?.kill('SIGKILL');
+    await cache.close();
+  });
+
+  /** Does `work` after the first node has died, and starts it again. */
+  async function whileAway(work: () => Promise<void>): Promise<void> {
+    const node = again ?? cache.nodes[0]!.process;
+    node.kill('SIGKILL');
+    await once(node, 'exit');
+    await sleep(100);
+    await work();
+    const { spawnfile, spawnargs } = node;
+    again = spawn(spawnfile, spawnargs.slice(1), { stdio: 'ignore' });
+  }
+
+  it('WATCH waits for it', async () => {
+    const client = await cache.client();
+    let watched: Promise<Buffer> | null = null;
+    await whileAway(async () => {
+      watched = client.raw('WATCH', key);
+      // Longer than a handful of tries.
+      await sleep(1000);
+    });
+    assert.equal((await watched!).toString(), '+OK\r\n');
+    // Aborted at most by a cluster that is not whole again.
+    await until(async () => {
+      await client.expectOk('MULTI');
+      await client.raw('SET', key, 1);
+      const reply = await client.raw('EXEC');
+      if (reply.toString() === '*1\r\n+OK\r\n') return true;
+      await client.expectOk('WATCH', key);
+      return false;
+    });
+  });
+
+  it('BLPOP and WATCH of clients that went meanwhile are not taken up again', async () => {
+    await whileAway(async () => {
+      const clients = [await RawClient.connect(cache.cache.port)];
+      clients.push(await RawClient.connect(cache.cache.port));
+      clients[0]!.raw('BLPOP', `list${key}`, 0).catch(() => {});
+      clients[1]!.raw('WATCH', key).catch(() => {});
+      await sleep(100);
+      for (const client of clients) client.close();
+      await sleep(50);
+    });
+    const admin = await RawClient.whenUp(cache.nodes[0]!.port, [
+      'springtide-system',
+      'secret-of-system',
+    ]);
+    const client = await cache.client();
+    await until(async () => (await client.raw('RPUSH', `list${key}`, 'x')).toString() === ':1\r\n');
+    await sleep(100);
+    assert.equal((await client.raw('LLEN', `list${key}`)).toString(), ':1\r\n');
+    assert.doesNotMatch(await admin.text('CLIENT', 'LIST'), /cmd=(watch|blpop)/);
+    admin.close();
+  });
+});
