@@ -116,7 +116,11 @@ EXISTS {a}k
 EXEC
 MULTI
 UNWATCH
+PUBLISH channel message
+SPUBLISH {a}channel message
+MSETEX 1 {a}k v EX 100
 EXEC
+TTL {a}k
 `;
 
 const messages = String.raw`
