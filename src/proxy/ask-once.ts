@@ -4,10 +4,10 @@
  */
 import { encodeRequest } from '../protocol/request-encoder.ts';
 import { decodeReply, RespError, type RespValue } from '../protocol/resp-value.ts';
-import type { CacheRouter } from './cache-router.ts';
-import type { Lane } from './lane.ts';
-import type { Request } from './request.ts';
-import type { RequestSink } from './request-sink.ts';
+import type { CacheRouter } from './routing/cache-router.ts';
+import type { Lane } from './routing/lane.ts';
+import type { Request } from './routing/request.ts';
+import type { RequestSink } from './routing/request-sink.ts';
 
 /** What a node says that cannot answer now. */
 const UNABLE: ReadonlySet<string> = new Set([

@@ -1,7 +1,7 @@
 /** Questions to nodes as the client's user, for answers that are put together. */
 import type { RespValue } from '../protocol/resp-value.ts';
-import type { Lane } from './lane.ts';
-import { NO_SLOT } from './request.ts';
+import type { Lane } from './routing/lane.ts';
+import { NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
 import { shardSlots } from './split.ts';
 

@@ -2,15 +2,15 @@
 import type { TopologyCache } from '../model/topology.ts';
 import type { CacheUser } from '../model/user.ts';
 import { RequestScanner } from '../protocol/request-scanner.ts';
-import { CacheRouter, type RouterParts } from './cache-router.ts';
+import { CacheRouter, type RouterParts } from './routing/cache-router.ts';
 import { Login } from './login.ts';
-import { NO_PEERS, type Peers } from './peer-link.ts';
-import { DiscardSink } from './request-sink.ts';
+import { NO_PEERS, type Peers } from './peers/peer-link.ts';
+import { DiscardSink } from './routing/request-sink.ts';
 import { Permissions } from './permissions.ts';
-import { PubSubHub } from './pubsub-hub.ts';
+import { PubSubHub } from './pubsub/pubsub-hub.ts';
 import type { Session } from './session.ts';
 import type { SessionCommands } from './session-commands.ts';
-import { SlotWitness } from './slot-witness.ts';
+import { SlotWitness } from './routing/slot-witness.ts';
 
 export class CacheService {
   readonly router: CacheRouter;

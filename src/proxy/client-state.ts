@@ -2,7 +2,7 @@
 import type { Monitor } from './monitor.ts';
 import type { Tracking } from './tracking.ts';
 import type { Transaction } from './transaction.ts';
-import type { Subscriptions } from './subscriptions.ts';
+import type { Subscriptions } from './pubsub/subscriptions.ts';
 
 export interface ClientState {
   name: string;

@@ -1,8 +1,8 @@
 /** Ends what a node does for a client that waits (CLIENT UNBLOCK). */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askOnce } from './ask-once.ts';
-import type { CacheRouter } from './cache-router.ts';
-import type { Upstream } from './upstream.ts';
+import type { CacheRouter } from './routing/cache-router.ts';
+import type { Upstream } from './routing/upstream.ts';
 
 const AGAIN_MS = 2;
 

@@ -3,10 +3,10 @@
  * client's user; a primary that is new or comes back is joined within a second.
  */
 import { encodeRequest } from '../protocol/request-encoder.ts';
-import { laneHandshake } from './lane.ts';
+import { laneHandshake } from './routing/lane.ts';
 import { CLUSTER_DOWN } from './proxy-error.ts';
 import type { Session } from './session.ts';
-import type { Upstream } from './upstream.ts';
+import type { Upstream } from './routing/upstream.ts';
 
 const MONITOR = encodeRequest(['MONITOR']);
 const WATCH_MS = 500;

@@ -6,7 +6,7 @@
 import type { CacheUser } from '../model/user.ts';
 import { FLAG_NO_AUTH, FLAG_PUBSUB, type Command } from '../protocol/command-table.ts';
 import { encodeReply, RespError, textOf, type RespValue } from '../protocol/resp-value.ts';
-import type { CacheRouter } from './cache-router.ts';
+import type { CacheRouter } from './routing/cache-router.ts';
 import { errorReply } from './proxy-error.ts';
 
 /** Null: allowed. A buffer: the engine's refusal. */

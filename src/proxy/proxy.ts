@@ -13,16 +13,16 @@ import type { CacheUsage, ProxyUsage } from '../model/usage.ts';
 import { CacheService } from './cache-service.ts';
 import { ControlLink } from './control-link.ts';
 import { clientDescriptors } from './descriptor-limit.ts';
-import { CacheListener } from './listener.ts';
+import { CacheListener } from './io/listener.ts';
 import { Meter } from './meter.ts';
-import { BlockPool } from './out-queue.ts';
-import { answerPeer } from './peer-answers.ts';
-import { NO_PEERS, PeerLink } from './peer-link.ts';
-import { ReadBuffer } from './read-buffer.ts';
-import { RequestPool } from './request.ts';
+import { BlockPool } from './io/out-queue.ts';
+import { answerPeer } from './peers/peer-answers.ts';
+import { NO_PEERS, PeerLink } from './peers/peer-link.ts';
+import { ReadBuffer } from './io/read-buffer.ts';
+import { RequestPool } from './routing/request.ts';
 import type { SessionCommands } from './session-commands.ts';
-import { TlsContext } from './tls-context.ts';
-import { Turn } from './turn.ts';
+import { TlsContext } from './io/tls-context.ts';
+import { Turn } from './io/turn.ts';
 
 export interface ProxyOptions {
   readonly index: number;

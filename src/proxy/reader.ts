@@ -7,7 +7,7 @@ import { encodeRequest } from '../protocol/request-encoder.ts';
 import type { TopologyCache } from '../model/topology.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { errorReply } from './proxy-error.ts';
-import { NO_SLOT } from './request.ts';
+import { NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
 
 /** Scripts that may write, and the commands that run them so that they cannot. */

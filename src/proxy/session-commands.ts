@@ -9,7 +9,7 @@ import { blockingCommand, mayBlock } from './blocking.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { PLAN_BLOCKING, PLAN_FANOUT, PLAN_FORWARD, PLAN_PROXY, PLAN_REFUSED, PLAN_SPLIT } from './command-plan.ts';
 import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
-import { NO_SLOT } from './request.ts';
+import { NO_SLOT } from './routing/request.ts';
 import { STALL_BUSY, type Session } from './session.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { fanOut, splitByShard } from './split.ts';

@@ -20,18 +20,18 @@ import {
   SCAN_INLINE,
   SCAN_REQUEST,
 } from '../protocol/request-scanner.ts';
-import type { CacheRouter } from './cache-router.ts';
+import type { CacheRouter } from './routing/cache-router.ts';
 import type { CacheService } from './cache-service.ts';
 import type { ClientState } from './client-state.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FORWARD } from './command-plan.ts';
-import { InputBuffer } from './input-buffer.ts';
-import type { Lane } from './lane.ts';
-import { OutQueue } from './out-queue.ts';
+import { InputBuffer } from './io/input-buffer.ts';
+import type { Lane } from './routing/lane.ts';
+import { OutQueue } from './io/out-queue.ts';
 import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
-import { NO_SLOT, REQUEST_DONE, REQUEST_RETRYING, type Request } from './request.ts';
-import type { RequestSink } from './request-sink.ts';
-import type { Flushable, Turn } from './turn.ts';
+import { NO_SLOT, REQUEST_DONE, REQUEST_RETRYING, type Request } from './routing/request.ts';
+import type { RequestSink } from './routing/request-sink.ts';
+import type { Flushable, Turn } from './io/turn.ts';
 
 /** Waits until its requests under way are answered, then goes on. */
 export const STALL_DRAIN = 1;

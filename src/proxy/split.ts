@@ -9,8 +9,8 @@ import { REPLY_INCOMPLETE, ReplyScanner } from '../protocol/reply-scanner.ts';
 import { decodeReply, encodeReply, itemsOf, RespError, type RespValue } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { CLUSTER_DOWN, errorReply, OK_REPLY, wrongArity } from './proxy-error.ts';
-import type { Request } from './request.ts';
-import type { RequestSink } from './request-sink.ts';
+import type { Request } from './routing/request.ts';
+import type { RequestSink } from './routing/request-sink.ts';
 import type { Session } from './session.ts';
 
 const MINUS = 45;

@@ -10,9 +10,9 @@
  */
 import { encodeRequest } from '../protocol/request-encoder.ts';
 import { encodeReply, RespMap, RespPush, RespSet, type RespValue } from '../protocol/resp-value.ts';
-import { laneHandshake, type Lane, type LaneKind, type LaneTracking } from './lane.ts';
+import { laneHandshake, type Lane, type LaneKind, type LaneTracking } from './routing/lane.ts';
 import type { Session } from './session.ts';
-import type { Handshake, Upstream } from './upstream.ts';
+import type { Handshake, Upstream } from './routing/upstream.ts';
 
 export interface TrackingOptions {
   /** Id of the client that gets the invalidations; 0: the one that tracks. */

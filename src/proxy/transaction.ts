@@ -11,10 +11,10 @@ import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FANOUT, PLAN_PROXY } from './command-plan.ts';
 import { CLUSTER_DOWN, CROSS_SLOT, errorReply, OK_REPLY, QUEUED_REPLY } from './proxy-error.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
-import { NO_SLOT } from './request.ts';
+import { NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
 import type { Call, HandlerTable } from './session-commands.ts';
-import type { Upstream } from './upstream.ts';
+import type { Upstream } from './routing/upstream.ts';
 
 export interface Transaction {
   /** Between MULTI and EXEC; false: only watching. */

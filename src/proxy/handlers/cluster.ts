@@ -18,7 +18,7 @@ import {
 import type { TopologyCache } from '../../model/topology.ts';
 import { askShards } from '../ask-shards.ts';
 import { errorReply } from '../proxy-error.ts';
-import { NO_SLOT } from '../request.ts';
+import { NO_SLOT } from '../routing/request.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
 import { firstError } from '../split.ts';

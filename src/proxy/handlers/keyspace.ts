@@ -9,7 +9,7 @@ import {
 } from '../../protocol/resp-value.ts';
 import { askOnce } from '../ask-once.ts';
 import { parseInfo } from '../info-merge.ts';
-import { laneHandshake } from '../lane.ts';
+import { laneHandshake } from '../routing/lane.ts';
 import { CLUSTER_DOWN, OK_REPLY } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';

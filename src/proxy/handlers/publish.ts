@@ -4,8 +4,8 @@
  * (to ask them all for each message would cost more than the message).
  */
 import { hashSlot } from '../../protocol/hash-slot.ts';
-import { NO_SLOT, type Request } from '../request.ts';
-import type { RequestSink } from '../request-sink.ts';
+import { NO_SLOT, type Request } from '../routing/request.ts';
+import type { RequestSink } from '../routing/request-sink.ts';
 import { errorReply } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';

@@ -1,10 +1,10 @@
 /** PUBSUB: what is subscribed to, by clients of all proxies. The nodes see proxies only, so they are not asked. */
 import { encodeReply, type RespValue } from '../../protocol/resp-value.ts';
 import { globMatch } from '../../protocol/glob-match.ts';
-import { countsAnswer, type CountsQuestion } from '../peer-answers.ts';
+import { countsAnswer, type CountsQuestion } from '../peers/peer-answers.ts';
 import type { Session } from '../session.ts';
 import type { CommandHandler, HandlerTable } from '../session-commands.ts';
-import type { TopicKind } from '../topic.ts';
+import type { TopicKind } from '../pubsub/topic.ts';
 
 export const pubsubCountHandlers: HandlerTable = {
   'pubsub|channels': counting((session, args) => channels(session, args, 'channel')),

@@ -3,11 +3,11 @@ import { hashSlot } from '../../protocol/hash-slot.ts';
 import { RespError, encodeReply, RespPush, textOf } from '../../protocol/resp-value.ts';
 import { answerLater } from '../answer-later.ts';
 import { CROSS_SLOT, errorReply } from '../proxy-error.ts';
-import { NO_SLOT } from '../request.ts';
+import { NO_SLOT } from '../routing/request.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
-import { Subscriptions } from '../subscriptions.ts';
-import { TOPIC_WORDS, type TopicKind } from '../topic.ts';
+import { Subscriptions } from '../pubsub/subscriptions.ts';
+import { TOPIC_WORDS, type TopicKind } from '../pubsub/topic.ts';
 
 export const pubsubHandlers: HandlerTable = {
   subscribe: subscribing('channel'),

@@ -27,7 +27,7 @@ import {
 } from '../scan-cursor.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
-import type { NodeSlots } from '../slot-witness.ts';
+import type { NodeSlots } from '../routing/slot-witness.ts';
 
 export const scanHandlers: HandlerTable = { scan, clusterscan: clusterScan };
 

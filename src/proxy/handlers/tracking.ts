@@ -1,7 +1,7 @@
 /** CLIENT TRACKING, CACHING, TRACKINGINFO and GETREDIR (networking.c); what follows from them is tracking.ts. */
 import { encodeRequest } from '../../protocol/request-encoder.ts';
 import { encodeReply, RespMap, RespSet } from '../../protocol/resp-value.ts';
-import { laneHandshake } from '../lane.ts';
+import { laneHandshake } from '../routing/lane.ts';
 import { CLUSTER_DOWN, errorReply, OK_REPLY, SYNTAX_ERROR } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';

@@ -14,12 +14,12 @@ import {
   textOf,
   type RespValue,
 } from '../../protocol/resp-value.ts';
-import type { CacheRouter } from '../cache-router.ts';
+import type { CacheRouter } from '../routing/cache-router.ts';
 import { endBlocked } from '../end-blocked.ts';
 import { errorReply } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
-import type { Upstream } from '../upstream.ts';
+import type { Upstream } from '../routing/upstream.ts';
 
 export const waitHandlers: HandlerTable = {
   wait: { run: wait, drained: true },

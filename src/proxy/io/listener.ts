@@ -5,11 +5,11 @@
 import { createServer, Socket, type Server } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import type { TopologyCache } from '../model/topology.ts';
-import type { CacheService } from './cache-service.ts';
-import { newClientState } from './client-state.ts';
-import { errorReply } from './proxy-error.ts';
-import { Session } from './session.ts';
+import type { TopologyCache } from '../../model/topology.ts';
+import type { CacheService } from '../cache-service.ts';
+import { newClientState } from '../client-state.ts';
+import { errorReply } from '../proxy-error.ts';
+import { Session } from '../session.ts';
 import type { TlsContext } from './tls-context.ts';
 
 /** First byte of a TLS record that begins a handshake. RESP and inline commands never begin with it. */

@@ -8,25 +8,25 @@
  *                 └───── retry queue, until the deadline <──┘
  */
 import type { Logger } from 'pino';
-import type { TopologyCache } from '../model/topology.ts';
-import { SYSTEM_USER_NAME } from '../model/user.ts';
-import { FLAG_READONLY } from '../protocol/command-table.ts';
-import { SLOT_COUNT } from '../protocol/hash-slot.ts';
-import { encodeRequest } from '../protocol/request-encoder.ts';
-import { decodeReply, RespError, textOf, type RespValue } from '../protocol/resp-value.ts';
-import { CommandBook } from './command-book.ts';
+import type { TopologyCache } from '../../model/topology.ts';
+import { SYSTEM_USER_NAME } from '../../model/user.ts';
+import { FLAG_READONLY } from '../../protocol/command-table.ts';
+import { SLOT_COUNT } from '../../protocol/hash-slot.ts';
+import { encodeRequest } from '../../protocol/request-encoder.ts';
+import { decodeReply, RespError, textOf, type RespValue } from '../../protocol/resp-value.ts';
+import { CommandBook } from '../command-book.ts';
 import { Lane, laneKey, type LaneKind } from './lane.ts';
 import { NodeMap, type RouterNode } from './node-map.ts';
-import type { Meter } from './meter.ts';
-import type { BlockPool } from './out-queue.ts';
-import type { ReadBuffer } from './read-buffer.ts';
-import { Slab } from './slab.ts';
-import { CLUSTER_DOWN, IN_DOUBT, errorReply } from './proxy-error.ts';
+import type { Meter } from '../meter.ts';
+import type { BlockPool } from '../io/out-queue.ts';
+import type { ReadBuffer } from '../io/read-buffer.ts';
+import { Slab } from '../io/slab.ts';
+import { CLUSTER_DOWN, IN_DOUBT, errorReply } from '../proxy-error.ts';
 import { NO_SLOT, REQUEST_WAITING, RequestPool, type Request } from './request.ts';
 import { PromiseSink } from './promise-sink.ts';
 import { RetryQueue } from './retry-queue.ts';
 import { SlotLearner } from './slot-learner.ts';
-import type { Turn } from './turn.ts';
+import type { Turn } from '../io/turn.ts';
 import { Upstream, type Handshake, type UpstreamOwner } from './upstream.ts';
 
 export interface RouterParts {

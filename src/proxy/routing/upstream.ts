@@ -6,11 +6,11 @@
  *   send() -> out queue -> (end of the turn) one write      reply bytes -> boundaries -> the head request's sink
  */
 import { connect, type Socket } from 'node:net';
-import { REPLY_INCOMPLETE, REPLY_MALFORMED, ReplyScanner } from '../protocol/reply-scanner.ts';
-import type { ReadBuffer } from './read-buffer.ts';
+import { REPLY_INCOMPLETE, REPLY_MALFORMED, ReplyScanner } from '../../protocol/reply-scanner.ts';
+import type { ReadBuffer } from '../io/read-buffer.ts';
 import { RequestQueue } from './request-queue.ts';
 import { REQUEST_SENT, REQUEST_WAITING, type Request } from './request.ts';
-import type { Flushable, Turn } from './turn.ts';
+import type { Flushable, Turn } from '../io/turn.ts';
 
 export interface UpstreamOwner {
   /** A reply that begins with `-`, the whole of it; the request is in no list any more. */

@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { messageOf } from '../lib/errors.ts';
+import { messageOf } from '../../lib/errors.ts';
 
 /** What one proxy of a cache asks the others. */
 export interface Peers {

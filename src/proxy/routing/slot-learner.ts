@@ -1,7 +1,7 @@
 /** Keeps a NodeMap true by asking the nodes: when somebody has a reason to, and every few seconds without one. */
 import type { Logger } from 'pino';
-import type { TopologyCache } from '../model/topology.ts';
-import type { RespValue } from '../protocol/resp-value.ts';
+import type { TopologyCache } from '../../model/topology.ts';
+import type { RespValue } from '../../protocol/resp-value.ts';
 import type { NodeMap } from './node-map.ts';
 import { readSlotMap } from './slot-refresh.ts';
 

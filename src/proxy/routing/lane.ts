@@ -2,8 +2,8 @@
  * The shared connections of one kind: same user, RESP version, database and options. Sessions of one kind share a lane,
  * and a lane has one connection for each node it has been asked to reach (DESIGN, "Multiplex").
  */
-import { SYSTEM_USER_NAME } from '../model/user.ts';
-import { encodeRequest } from '../protocol/request-encoder.ts';
+import { SYSTEM_USER_NAME } from '../../model/user.ts';
+import { encodeRequest } from '../../protocol/request-encoder.ts';
 import type { Handshake, Upstream } from './upstream.ts';
 
 export interface LaneKind {

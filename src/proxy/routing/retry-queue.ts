@@ -2,11 +2,11 @@
  * Requests that no node could take just now. All of them are tried again every few milliseconds, in the order in which they
  * came here, until the cache's deadline; then they get the answer that made them wait.
  */
-import type { Meter } from './meter.ts';
-import { CLUSTER_DOWN } from './proxy-error.ts';
+import type { Meter } from '../meter.ts';
+import { CLUSTER_DOWN } from '../proxy-error.ts';
 import { keepBytes, REQUEST_RETRYING, REQUEST_WAITING, type Request } from './request.ts';
-import type { Slab } from './slab.ts';
-import type { Turn } from './turn.ts';
+import type { Slab } from '../io/slab.ts';
+import type { Turn } from '../io/turn.ts';
 
 const TICK_MS = 5;
 /** Requests that may wait, all sessions together: each session is bounded, this bounds their sum. */

@@ -2,7 +2,7 @@
  * A request that arrives in many chunks: its bytes in one growing buffer (each byte is copied a bounded number of times)
  * with a scanner that keeps its place. Made only when a chunk ends inside a request.
  */
-import { RequestScanner } from '../protocol/request-scanner.ts';
+import { RequestScanner } from '../../protocol/request-scanner.ts';
 
 const INITIAL_BYTES = 1024;
 

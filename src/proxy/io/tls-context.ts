@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
-import { messageOf } from '../lib/errors.ts';
-import type { EndpointTls } from '../model/topology.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { EndpointTls } from '../../model/topology.ts';
 
 const CHECK_MS = 2000;
 

@@ -4,13 +4,13 @@
  * what belongs to the command, so that an error is put to the right one whatever pushes the node sends on its own. (HELLO
  * because it is the one harmless command that every user may execute.)
  */
-import { encodeRequest } from '../protocol/request-encoder.ts';
-import { decodeReply, RespError } from '../protocol/resp-value.ts';
-import { NO_SLOT } from './request.ts';
+import { encodeRequest } from '../../protocol/request-encoder.ts';
+import { decodeReply, RespError } from '../../protocol/resp-value.ts';
+import { NO_SLOT } from '../routing/request.ts';
 import { isPush, readPush } from './pubsub-push.ts';
 import { TOPIC_WORDS, type Topic, type TopicKind } from './topic.ts';
-import type { PrivateHandlers } from './cache-router.ts';
-import type { Upstream } from './upstream.ts';
+import type { PrivateHandlers } from '../routing/cache-router.ts';
+import type { Upstream } from '../routing/upstream.ts';
 
 export interface FeedOwner {
   /** The node has confirmed the subscription. */

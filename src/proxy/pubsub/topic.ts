@@ -4,7 +4,7 @@
  */
 import type { Claim } from './pubsub-claim.ts';
 import type { PubSubFeed } from './pubsub-feed.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session.ts';
 
 export type TopicKind = 'channel' | 'pattern' | 'shard';
 

@@ -2,9 +2,9 @@
  * Asks nodes who owns what: a sharded cache by `CLUSTER NODES` of several nodes, an unsharded one by `ROLE` of all. The
  * asking itself is given by the caller.
  */
-import type { TopologyCache } from '../model/topology.ts';
-import { SLOT_COUNT } from '../protocol/hash-slot.ts';
-import { itemsOf, RespError, textOf, type RespValue } from '../protocol/resp-value.ts';
+import type { TopologyCache } from '../../model/topology.ts';
+import { SLOT_COUNT } from '../../protocol/hash-slot.ts';
+import { itemsOf, RespError, textOf, type RespValue } from '../../protocol/resp-value.ts';
 import { mergeViews, parseClusterNodes } from './slot-view.ts';
 
 export interface KnownNode {

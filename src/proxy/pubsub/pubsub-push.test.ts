@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assert as check, constantFrom, property, uint8Array } from 'fast-check';
-import { encodeReply, RespPush } from '../protocol/resp-value.ts';
+import { encodeReply, RespPush } from '../../protocol/resp-value.ts';
 import { asResp2, isPush, readPush } from './pubsub-push.ts';
 
 const bytes = uint8Array({ maxLength: 300 });

@@ -1,5 +1,5 @@
 /** Which nodes there are and who owns which slot, as far as this proxy knows. Changed by MOVED and by SlotLearner. */
-import { SLOT_COUNT } from '../protocol/hash-slot.ts';
+import { SLOT_COUNT } from '../../protocol/hash-slot.ts';
 import { NO_SLOT } from './request.ts';
 import type { SlotMap } from './slot-refresh.ts';
 

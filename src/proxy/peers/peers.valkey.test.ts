@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import { ProxiedCache, until } from '../../e2e/fixtures/proxied-cache.ts';
-import { RawClient } from '../../e2e/fixtures/raw-client.ts';
-import type { TopologyCache } from '../model/topology.ts';
-import { allHandlers } from './handlers/all.ts';
-import { Proxy } from './proxy.ts';
-import { SessionCommands } from './session-commands.ts';
+import { ProxiedCache, until } from '../../../e2e/fixtures/proxied-cache.ts';
+import { RawClient } from '../../../e2e/fixtures/raw-client.ts';
+import type { TopologyCache } from '../../model/topology.ts';
+import { allHandlers } from '../handlers/all.ts';
+import { Proxy } from '../proxy.ts';
+import { SessionCommands } from '../session-commands.ts';
 
 describe('several proxies of one cache', { timeout: 60_000 }, () => {
   let cache: ProxiedCache;

@@ -1,5 +1,5 @@
 /** One (P|S)SUBSCRIBE of a client that waits until a node has confirmed all that it names. */
-import type { Session } from './session.ts';
+import type { Session } from '../session.ts';
 import type { Topic } from './topic.ts';
 
 export interface Claim {

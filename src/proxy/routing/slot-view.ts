@@ -2,7 +2,7 @@
  * Who owns which slot, as the nodes themselves say it (DESIGN, decision 2): parses `CLUSTER NODES` and puts the views of
  * several nodes together. Where they disagree the higher configuration epoch is right, as it is among the nodes.
  */
-import { SLOT_COUNT } from '../protocol/hash-slot.ts';
+import { SLOT_COUNT } from '../../protocol/hash-slot.ts';
 
 export interface ViewedNode {
   readonly id: string;

@@ -8,18 +8,18 @@
  * A lost connection, a dead node or a moved slot makes the topics homeless; they are subscribed elsewhere at once, without
  * the clients' notice. What is published in between is lost, as at any failover of the engine itself.
  */
-import { globMatch } from '../protocol/glob-match.ts';
-import type { RespError } from '../protocol/resp-value.ts';
-import type { CacheService } from './cache-service.ts';
-import { errorReply, CLUSTER_DOWN } from './proxy-error.ts';
+import { globMatch } from '../../protocol/glob-match.ts';
+import type { RespError } from '../../protocol/resp-value.ts';
+import type { CacheService } from '../cache-service.ts';
+import { errorReply, CLUSTER_DOWN } from '../proxy-error.ts';
 import type { Claim, ClaimOutcome } from './pubsub-claim.ts';
 import { PubSubFeed, type FeedOwner } from './pubsub-feed.ts';
 import { asResp2 } from './pubsub-push.ts';
-import { NO_SLOT } from './request.ts';
-import type { Session } from './session.ts';
+import { NO_SLOT } from '../routing/request.ts';
+import type { Session } from '../session.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Topic, type TopicKind } from './topic.ts';
-import { laneHandshake } from './lane.ts';
+import { laneHandshake } from '../routing/lane.ts';
 
 /** What one user's sessions are subscribed to, and over which connections. */
 interface Subscriber {

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Request } from './request.ts';
-import { Slab } from './slab.ts';
+import { Slab } from '../io/slab.ts';
 
 /** Above this a request that has memory of its own is referenced, not copied. */
 const COPY_MAXIMUM_BYTES = 8192;

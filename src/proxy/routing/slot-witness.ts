@@ -6,9 +6,9 @@
  * get a slot back without a higher epoch.
  */
 import { createHash } from 'node:crypto';
-import { SLOT_COUNT } from '../protocol/hash-slot.ts';
-import { entriesOf, textOf } from '../protocol/resp-value.ts';
-import { askOnce } from './ask-once.ts';
+import { SLOT_COUNT } from '../../protocol/hash-slot.ts';
+import { entriesOf, textOf } from '../../protocol/resp-value.ts';
+import { askOnce } from '../ask-once.ts';
 import type { CacheRouter } from './cache-router.ts';
 import type { Upstream } from './upstream.ts';
 

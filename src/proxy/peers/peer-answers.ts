@@ -1,7 +1,7 @@
 /** What a proxy tells the other proxies of its machine about its clients (peer-link.ts). */
 import { z } from 'zod';
-import type { CacheService } from './cache-service.ts';
-import { CLIENT_ANSWERS } from './client-registry.ts';
+import type { CacheService } from '../cache-service.ts';
+import { CLIENT_ANSWERS } from '../client-registry.ts';
 
 const countsQuestion = z.object({
   kind: z.enum(['channel', 'pattern', 'shard']),

@@ -3,10 +3,10 @@
  * session's list (the order of replies), and while a node works on it in one upstream's list (the order of that
  * connection); both lists are intrusive.
  */
-import type { Command } from '../protocol/command-table.ts';
+import type { Command } from '../../protocol/command-table.ts';
 import type { RequestSink } from './request-sink.ts';
 import type { Lane } from './lane.ts';
-import type { Slab } from './slab.ts';
+import type { Slab } from '../io/slab.ts';
 import type { Upstream } from './upstream.ts';
 
 /** In no upstream's list: not sent yet, or to be sent again. */
