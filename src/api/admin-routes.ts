@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { zodSentence } from '../control/admit-cache.ts';
 import { ControlError } from '../control/control-error.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
-import type { SystemStatus } from '../model/admin-api.ts';
+import type { CacheEvent, SystemStatus } from '../model/admin-api.ts';
 import { streamProgress, type Operation } from './progress-stream.ts';
 
 export interface AdminRoutesDependencies {
@@ -22,6 +22,11 @@ const userChangeSchema = z.strictObject({
   nopass: z.boolean().optional(),
   passwords: z.array(z.string().min(1, 'a password may not be empty').max(4096)).optional(),
   rules: z.string().max(65_536).optional(),
+});
+const eventsSchema = z.strictObject({
+  cache: z.string().toLowerCase().optional(),
+  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+  after: z.coerce.number().int().min(0).default(0),
 });
 const failoverSchema = z.strictObject({ shard: z.int().min(0) });
 
@@ -79,6 +84,11 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminRoutesDepen
   app.delete<EngineParams>('/v1/engines/:line', async ({ params }, reply) => {
     await control.removeEngine(params.line);
     return reply.code(204).send();
+  });
+
+  app.get('/v1/events', ({ query }): CacheEvent[] => {
+    const { cache, limit, after } = check(eventsSchema, query);
+    return control.events(cache ?? null, limit, after).toReversed();
   });
 
   app.post('/v1/shutdown', (_request, reply) => stream(reply, deps.shutDown));

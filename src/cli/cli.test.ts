@@ -28,7 +28,7 @@ function emptyDir(t: TestContext): string {
 test('help names every command and every exit code', async () => {
   const { exitCode, out } = await runCli(['--help']);
   assert.equal(exitCode, 0);
-  for (const word of 'up down create list status connect delete user failover logs engine bench doctor'.split(
+  for (const word of 'up down create list status connect delete user failover events logs engine bench doctor'.split(
     ' ',
   ))
     assert.match(out, new RegExp(`^  ${word}\\b`, 'm'));
@@ -266,20 +266,77 @@ test('engines: what is in use stays', async (t) => {
   assert.equal((await cli('engine remove 8.1')).exitCode, 0);
 });
 
+test('events: all or of one cache, for people and for programs', async (t) => {
+  const { fake, cli } = await start(t);
+  fake.events.push(
+    { id: 1, atMs: 1e12, cache: 'main', kind: 'node-lost', message: 'node a ended' },
+    { id: 2, atMs: 1e12, cache: null, kind: 'proxy-restarted', message: 'proxy 0 is gone' },
+    { id: 5, atMs: 1e12, cache: 'main', kind: 'failover', message: 'node b took over' },
+  );
+  const all = await cli('events');
+  assert.equal(all.exitCode, 0);
+  assert.deepEqual(
+    all.out
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.slice(21)),
+    [
+      'main: node-lost  node a ended',
+      'proxy-restarted  proxy 0 is gone',
+      'main: failover  node b took over',
+    ],
+  );
+  const one = await cli('events main --lines 1 --json');
+  assert.deepEqual(JSON.parse(one.out), fake.events.slice(2));
+});
+
+test('events --follow goes on with what happens, each event once', async (t) => {
+  const { fake, cli } = await start(t);
+  const event = { atMs: 1e12, cache: 'main', kind: 'failover', message: 'x' };
+  fake.events.push({ ...event, id: 1 });
+  const timer = setInterval(() => {
+    if (fake.requests.length > 0) fake.events.push({ ...event, id: fake.events.length + 1 });
+  }, 200);
+  t.after(() => clearInterval(timer));
+  const { out } = await cli('events main --follow --json', {
+    onOutput: (text, kill) => {
+      if (text.split('\n').length > 4) kill('SIGTERM');
+    },
+  });
+  const ids = out
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { id: number }).id);
+  assert.deepEqual(
+    ids,
+    ids.map((_, index) => index + 1),
+  );
+  assert.ok(ids.length >= 4);
+});
+
 test('status --watch off a terminal prints plain lines until it is stopped', async (t) => {
   const { fake, cli } = await start(t);
   fake.addCache({ name: 'main' });
   const { out } = await cli('status --watch --interval 100ms', {
     onOutput: (text, kill) => {
-      if (text.split('\n').length === 3) fake.addCache({ name: 'second' });
-      if (text.includes(' second ')) kill('SIGTERM');
+      if (text.split('\n').length === 3 && fake.events.length === 0) {
+        fake.addCache({ name: 'second' });
+        fake.events.push({
+          id: 1,
+          atMs: 1e12,
+          cache: 'second',
+          kind: 'cache-created',
+          message: 'Cache second is created.',
+        });
+      }
+      if (text.includes('event') && text.includes(' second ')) kill('SIGTERM');
     },
   });
   assert.match(
     out,
     /^\d\d:\d\d:\d\d main available requests\/s=12\.3k clients=50 nodes=3\/3 memory=30MB$/m,
   );
-  assert.match(out, /event second: available/);
+  assert.match(out, /event cache-created Cache second is created\./);
   assert.ok(!out.includes('\u001b'));
 });
 

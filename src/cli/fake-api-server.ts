@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type {
   ApiFailure,
+  CacheEvent,
   CacheStatus,
   CacheTraffic,
   EngineStatus,
@@ -94,6 +95,9 @@ export class FakeApiServer implements AsyncDisposable {
   readonly caches = new Map<string, CacheStatus>();
   readonly users = new Map<string, UserStatus>();
   readonly installed = new Set<string>(['9.1']);
+  readonly events: CacheEvent[] = [];
+  /** How the installed engines' valkey-cli is started. */
+  valkeyCli: readonly string[] | null = null;
   /** What the next long operation ends with instead of `done`. */
   failure: ApiFailure | null = null;
   /** What is said to every change of a user instead of making it. */
@@ -158,7 +162,8 @@ export class FakeApiServer implements AsyncDisposable {
     const method = request.method!;
     const path = decodeURIComponent(request.url!);
     this.requests.push({ method, path, body });
-    const [, , collection, name, below, leaf] = path.split('/');
+    const { pathname, searchParams } = new URL(path, 'http://localhost');
+    const [, , collection, name, below, leaf] = pathname.split('/');
     const key = `${method} ${collection}${below ? `/${below}` : ''}`;
     const cache = collection === 'caches' && name !== undefined ? this.caches.get(name) : undefined;
     if (collection === 'caches' && name !== undefined && !cache)
@@ -203,6 +208,15 @@ export class FakeApiServer implements AsyncDisposable {
           return fail(response, 404, 'UserNotFoundFault', `There is no user named ${leaf}.`);
         response.statusCode = 204;
         return void response.end();
+      case 'GET events': {
+        const [cache, after] = [searchParams.get('cache'), Number(searchParams.get('after'))];
+        return answer(
+          response,
+          this.events
+            .filter((event) => event.id > after && (cache === null || event.cache === cache))
+            .slice(-Number(searchParams.get('limit'))),
+        );
+      }
       case 'GET engines':
         return answer(response, this.engines());
       case 'POST engines':
@@ -225,6 +239,7 @@ export class FakeApiServer implements AsyncDisposable {
       version: this.installed.has(line) ? `${line}.2` : null,
       installed: this.installed.has(line),
       source: 'forky',
+      cli: this.installed.has(line) ? this.valkeyCli : null,
       usedBy: [...this.caches.values()]
         .filter((cache) => cache.spec.engineVersion === line)
         .map((cache) => cache.spec.name),

@@ -12,6 +12,7 @@ import { registerDelete } from './delete.ts';
 import { registerDoctor } from './doctor.ts';
 import { registerDown } from './down.ts';
 import { registerEngine } from './engine.ts';
+import { registerEvents } from './events.ts';
 import { registerFailover } from './failover.ts';
 import { registerList } from './list.ts';
 import { registerLogs } from './logs.ts';
@@ -31,6 +32,7 @@ const COMMANDS = [
   registerDelete,
   registerUser,
   registerFailover,
+  registerEvents,
   registerLogs,
   registerEngine,
   registerBench,

@@ -1,7 +1,7 @@
 /** `springtide status [NAME]`: once, or live with --watch. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Option, type Command } from 'commander';
-import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
+import type { CacheEvent, CacheStatus, SystemStatus } from '../model/admin-api.ts';
 import type { ApiClient } from './api-client.ts';
 import { CliError } from './cli-error.ts';
 import {
@@ -13,7 +13,7 @@ import {
 } from './command-options.ts';
 import { formatCount, parseDurationMs } from './human-units.ts';
 import { LiveView } from './live-view.ts';
-import { eventsBetween } from './status-events.ts';
+import { eventLine, EventFeed } from './event-feed.ts';
 import { cacheLines, systemLines } from './status-view.ts';
 import type { Terminal } from './terminal.ts';
 import { usedMemoryBytes } from './cache-words.ts';
@@ -94,7 +94,8 @@ async function watchLive(
   let status = await client.call<SystemStatus>('GET', '/v1/status');
   watched(status, name);
   let earlier: SystemStatus | null = null;
-  const events: string[] = [];
+  const feed = new EventFeed(client, name);
+  const events = (await feed.next(EVENTS_KEPT)).map((event) => eventLine(event, terminal));
   using view = new LiveView(terminal);
   while (!view.quit.aborted) {
     view.show(liveLines(status, earlier, name, events, null, terminal));
@@ -114,8 +115,9 @@ async function watchLive(
       );
       continue;
     }
-    for (const event of eventsBetween(status, next)) events.push(`${clockTime()}  ${event}`);
-    events.splice(0, events.length - EVENTS_KEPT);
+    const news = await feed.next(EVENTS_KEPT).catch(() => []);
+    events.push(...news.map((event) => eventLine(event, terminal)));
+    events.splice(0, Math.max(0, events.length - EVENTS_KEPT));
     earlier = status;
     status = next;
   }
@@ -155,7 +157,7 @@ function liveLines(
     ...body,
     '',
     terminal.paint('bold', 'EVENTS'),
-    ...(recent.length === 0 ? [terminal.paint('dim', 'none since this view was opened')] : recent),
+    ...(recent.length === 0 ? [terminal.paint('dim', 'none')] : recent),
   ];
 }
 
@@ -165,19 +167,20 @@ async function watchPlain(
   client: ApiClient,
   terminal: Terminal,
 ): Promise<void> {
-  let earlier: SystemStatus | null = null;
+  const feed = new EventFeed(client, name);
+  // What was before this view is for `events`.
+  let news: CacheEvent[] = (await feed.next(1)).slice(1);
   for (;;) {
     const status = await client.call<SystemStatus>('GET', '/v1/status');
     const caches = watched(status, name);
     if (options.json) {
       terminal.out(JSON.stringify(name === undefined ? status : caches[0]));
     } else {
-      for (const event of earlier ? eventsBetween(earlier, status) : [])
-        terminal.out(`${clockTime()} event ${event}`);
+      for (const { kind, message } of news) terminal.out(`${clockTime()} event ${kind} ${message}`);
       for (const cache of caches) terminal.out(`${clockTime()} ${plainLine(cache)}`);
     }
-    earlier = status;
     await sleep(options.interval);
+    news = await feed.next(EVENTS_KEPT);
   }
 }
 

@@ -100,6 +100,7 @@ export async function admitCache(
         identity: 'none',
         restarts: 0,
         aclVersion: 0,
+        stopped: false,
       });
     }
   }

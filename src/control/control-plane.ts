@@ -200,6 +200,7 @@ export class ControlPlane {
     await this.#link.listen();
     this.#supervisor.start();
     this.#functions.start();
+    this.#event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
     for (const cache of caches) {
       this.#queue.add(`cache:${cache.id}`);
       if (cache.formed) this.#lookAtShards(cache);
@@ -228,7 +229,10 @@ export class ControlPlane {
     await this.#supervisor.stop(PROXY_DRAIN_MS + 1_000);
     report({ type: 'progress', step: 'Stopping nodes', fraction: 0.5 });
     await Promise.all(
-      this.#store.nodes().map((node) => this.#fleet.stop(node.id, NODE_STOP_GRACE_MS)),
+      this.#store.nodes().map(async (node) => {
+        await this.#fleet.stop(node.id, NODE_STOP_GRACE_MS);
+        this.#store.updateNode(node.id, { stopped: true });
+      }),
     );
     report({ type: 'progress', step: 'Stopping the daemon', fraction: 0.95 });
   }
@@ -398,8 +402,9 @@ export class ControlPlane {
     return this.#usage;
   }
 
-  events(cacheName: string | null, limit: number): EventRecord[] {
-    return this.#store.events(cacheName, limit);
+  /** Newest first; of a cache that is no more, too. */
+  events(cacheName: string | null, limit: number, afterId: number): EventRecord[] {
+    return this.#store.events(cacheName, limit, afterId);
   }
 
   // Inside

@@ -44,6 +44,8 @@ export interface NodeRecord {
   readonly identity: NodeIdentity;
   readonly restarts: number;
   readonly aclVersion: number;
+  /** It was stopped in order, with all others: its next start is no restart. */
+  readonly stopped: boolean;
 }
 
 export interface StepRecord {
@@ -98,6 +100,7 @@ export function toNode(row: Row): NodeRecord {
     identity: String(row['identity']) as NodeIdentity,
     restarts: Number(row['restarts']),
     aclVersion: Number(row['acl_version']),
+    stopped: Number(row['stopped']) === 1,
   };
 }
 

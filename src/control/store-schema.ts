@@ -79,4 +79,5 @@ export const MIGRATIONS: readonly string[] = [
     dump BLOB NOT NULL
   ) STRICT;
   `,
+  'ALTER TABLE nodes ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0',
 ];

@@ -38,6 +38,7 @@ const node: NodeRecord = {
   identity: 'none',
   restarts: 0,
   aclVersion: 0,
+  stopped: false,
 };
 const user = {
   name: 'app',

@@ -29,7 +29,14 @@ type CachePatch = Partial<
 type NodePatch = Partial<
   Pick<
     NodeRecord,
-    'role' | 'port' | 'busPort' | 'clusterNodeId' | 'identity' | 'restarts' | 'aclVersion'
+    | 'role'
+    | 'port'
+    | 'busPort'
+    | 'clusterNodeId'
+    | 'identity'
+    | 'restarts'
+    | 'aclVersion'
+    | 'stopped'
   >
 >;
 
@@ -53,6 +60,7 @@ const NODE_COLUMNS: Record<keyof NodePatch, string> = {
   identity: 'identity',
   restarts: 'restarts',
   aclVersion: 'acl_version',
+  stopped: 'stopped',
 };
 
 export class Store {
@@ -156,7 +164,7 @@ export class Store {
 
   insertNode(node: NodeRecord): void {
     this.#file.run(
-      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       node.id,
       node.cacheId,
       node.shard,
@@ -167,6 +175,7 @@ export class Store {
       node.identity,
       node.restarts,
       node.aclVersion,
+      node.stopped ? 1 : 0,
     );
   }
 

@@ -16,7 +16,7 @@ import { installEngine } from '../engine/catalogue.ts';
 import { findProcesses, readProcess } from '../engine/process-identity.ts';
 import { canBind } from '../control/ports.ts';
 import { parseClusterNodes } from '../control/node-observation.ts';
-import type { ApiFailure, CacheStatus, UserStatus } from '../model/admin-api.ts';
+import type { ApiFailure, CacheEvent, CacheStatus, UserStatus } from '../model/admin-api.ts';
 import { eventually, primaryOf, replicaOf, TestDaemon } from './fixtures/test-daemon.ts';
 
 before(() => installEngine('9.1'));
@@ -105,6 +105,16 @@ for (const sharding of [true, false]) {
       assert.equal(returned.id, primary.id);
       assert.notEqual(returned.pid, primary.pid);
       assert.equal(returned.restarts, 1);
+      const kinds = ['cache-created', 'node-lost', 'failover', 'node-restarted'];
+      if (sharding) kinds.push('node-joined');
+      let events: CacheEvent[] = [];
+      await eventually('the events', async () => {
+        events = await daemon.json('GET', '/v1/events?cache=main');
+        return events.map(({ kind }) => kind).join() === kinds.join();
+      });
+      const [first] = events;
+      const later = await daemon.json<CacheEvent[]>('GET', `/v1/events?after=${first!.id}`);
+      assert.deepEqual(later, events.slice(1));
       assert.equal(returned.keys, primaryOf(healed, 0).keys);
       assert.equal(primaryOf(healed, 0).pid, replica.pid);
       const heard = daemon.received();
@@ -474,6 +484,10 @@ test('a shutdown ends every process, and what was there starts again', async () 
   await daemon.start();
   const cache = await daemon.healthy('again');
   assert.equal(cache.state, 'available');
+  assert.deepEqual(
+    cache.nodes.map((node) => node.restarts),
+    [0, 0, 0, 0],
+  );
   await eventually('the cluster being whole', async () => {
     const answers = await Promise.all(
       cache.nodes.map((node) => daemon.ask('again', node, 'CLUSTER', 'INFO').then(String)),

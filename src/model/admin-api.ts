@@ -14,6 +14,7 @@
  *   GET    /v1/engines                         EngineStatus[]
  *   POST   /v1/engines/:line                   -> NDJSON of Progress (installs)
  *   DELETE /v1/engines/:line                   204
+ *   GET    /v1/events?cache=&limit=&after=     CacheEvent[], oldest first: the newest `limit` (100) later than id `after`
  *   POST   /v1/shutdown                        { } -> NDJSON of Progress; everything stops, the daemon last
  *
  * Errors: HTTP status 4xx/5xx and an ApiFailure; codes follow AWS where it has one.
@@ -115,6 +116,18 @@ export interface UserChange {
   readonly rules?: string;
 }
 
+/** Something that happened and that somebody may ask about later; kept over restarts, the newest 10,000. */
+export interface CacheEvent {
+  /** Grows from one event to the next. */
+  readonly id: number;
+  readonly atMs: number;
+  /** Null: it is not about one cache (a proxy, the daemon). The name stays when the cache is deleted. */
+  readonly cache: string | null;
+  /** `node-lost`, `failover`, `cache-created` ...: docs/operations.md has them all. */
+  readonly kind: string;
+  readonly message: string;
+}
+
 export interface EngineStatus {
   readonly engine: 'valkey';
   readonly line: string;
@@ -122,5 +135,7 @@ export interface EngineStatus {
   readonly installed: boolean;
   /** `path`, `option`, or the Debian suite. */
   readonly source: string;
+  /** The command that starts its valkey-cli on this machine; null when it is not installed, or came without one. */
+  readonly cli: readonly string[] | null;
   readonly usedBy: readonly string[];
 }

@@ -11,6 +11,7 @@ import type { NodeRecord } from '../store-records.ts';
 import { parseClusterNodes, type SlotRange } from '../node-observation.ts';
 import { functionsOf } from '../functions-of.ts';
 import { withoutRanges } from '../slot-ranges.ts';
+import { countStart } from './count-start.ts';
 import { takeOverFromGhost } from './take-over-from-ghost.ts';
 
 /** What others claim is a safeguard; one that hangs must not hold up the shard. */
@@ -37,7 +38,7 @@ export async function restartPrimary(
     await fleet.observe(node.id, { cluster: true });
   }
   context.refresh();
-  store.updateNode(node.id, { restarts: node.restarts + 1 });
+  if (!countStart(context, node)) return;
   context.event(
     'shard-data-lost',
     `node ${node.id}, primary of shard ${node.shard}, died without a replica that had its data: it runs again, empty`,

@@ -1,6 +1,7 @@
 /** Makes the process of a node run, as a known member of its cluster or as a stranger that will join it anew. */
 import { NodeError } from '../../engine/node-error.ts';
 import type { Step } from '../step.ts';
+import { countStart } from './count-start.ts';
 import type { StepContext } from '../step-context.ts';
 
 export async function startNode(
@@ -34,6 +35,7 @@ export async function startNode(
     store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
   }
   if (!cache.formed) return;
-  store.updateNode(node.id, { restarts: node.restarts + 1 });
-  context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
+  if (countStart(context, node)) {
+    context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
+  }
 }
