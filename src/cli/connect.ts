@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import type { Command } from 'commander';
 import { valkeyCliOf } from '../daemon/local-engines.ts';
 import { messageOf } from '../lib/errors.ts';
-import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
+import type { CacheStatus, EngineStatus, SystemStatus } from '../model/admin-api.ts';
+import type { ApiClient } from './api-client.ts';
 import { splitEndpoint } from './cache-words.ts';
 import { CliError, EXIT_CODES } from './cli-error.ts';
 import { clientOf, dataDirSuffix, withDataDir, type DataDirOption } from './command-options.ts';
@@ -37,11 +38,14 @@ export function registerConnect(program: Command, terminal: Terminal): void {
     const client = clientOf(options, terminal);
     const cache = await client.call<CacheStatus>('GET', `/v1/caches/${encodeURIComponent(name)}`);
     const { dataDir } = await client.call<SystemStatus>('GET', '/v1/status');
-    const catalogue = {
-      env: terminal.env,
-      ...(options.engineDir === undefined ? {} : { engineDir: options.engineDir }),
-    };
-    const tool = await valkeyCliOf(cache.spec.engineVersion, catalogue);
+    // The daemon knows the engine it was started with; what this shell would find may be another one, or none.
+    const tool =
+      options.engineDir === undefined
+        ? await daemonsTool(client, cache.spec.engineVersion)
+        : await valkeyCliOf(cache.spec.engineVersion, {
+            env: terminal.env,
+            engineDir: options.engineDir,
+          });
     if (tool === null)
       throw new CliError(
         'ENGINE_MISSING',
@@ -57,6 +61,11 @@ export function registerConnect(program: Command, terminal: Terminal): void {
     ];
     process.exitCode = await runInForeground(command);
   });
+}
+
+async function daemonsTool(client: ApiClient, line: string): Promise<readonly string[] | null> {
+  const engines = await client.call<EngineStatus[]>('GET', '/v1/engines');
+  return engines.find((engine) => engine.line === line)?.cli ?? null;
 }
 
 /** valkey-cli's options for a cache. */

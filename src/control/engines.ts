@@ -41,6 +41,7 @@ export class Engines {
         version: first?.version ?? null,
         installed: first !== undefined,
         source: sourceOf(first?.source, listing.suite),
+        cli: first?.tools.cli ?? null,
         usedBy: this.#usedBy(listing.line),
       };
     });

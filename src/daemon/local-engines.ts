@@ -22,6 +22,7 @@ export async function localEngines(options: CatalogueOptions = {}): Promise<Engi
       version: first?.version ?? null,
       installed: first !== undefined,
       source: source === 'explicit' ? 'option' : source,
+      cli: first?.tools.cli ?? null,
       usedBy: [],
     };
   });
