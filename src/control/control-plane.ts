@@ -2,7 +2,7 @@
  * The control plane of one data directory, put together: state, nodes, proxies, and the lanes that keep what is there
  * like what was asked for. The API talks to this and to nothing below it.
  *
- *   API -> ControlPlane -> Store (intent)
+ *   API -> ControlPlane -> CacheAdmin, UserAdmin -> Store (intent)
  *                       -> KeyedQueue -> CacheLifecycle, ShardKeeper -> policies -> steps -> Fleet -> nodes
  *                       -> PlaneLinkServer, ProxySupervisor -> proxies
  *
@@ -14,25 +14,22 @@ import type { Host } from '../engine/host.ts';
 import type {
   CacheStatus,
   EngineStatus,
-  Progress,
   ProxyStatus,
   UserChange,
   UserStatus,
 } from '../model/admin-api.ts';
-import type { CacheSpec } from '../model/cache-spec.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
-import type { Topology } from '../model/topology.ts';
-import { admitCache, checkSpec } from './admit-cache.ts';
+import { CacheAdmin } from './cache-admin.ts';
 import { CacheLifecycle } from './cache-lifecycle.ts';
-import { ControlError } from './control-error.ts';
+import { CacheLookup } from './cache-lookup.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
 import { KeyedQueue, type RunResult } from './keyed-queue.ts';
 import type { NodeObservation } from './node-observation.ts';
+import { OperationWaiters, type Report } from './operation-waiters.ts';
 import { PlaneLinkServer } from './plane-link-server.ts';
 import { Ports } from './ports.ts';
-import { requireSpace } from './disk-space.ts';
 import { ProxySupervisor } from './proxy-supervisor.ts';
 import { servingBoard } from './serving-board.ts';
 import { ShardKeeper } from './shard-keeper.ts';
@@ -40,7 +37,7 @@ import type { StepContext } from './step-context.ts';
 import { cacheStatus } from './status.ts';
 import { Store } from './store.ts';
 import type { CacheRecord, EventRecord } from './store-records.ts';
-import { developmentCertificatePaths, topologyOf } from './topology-of.ts';
+import { TopologySource } from './topology-source.ts';
 import { UsageBoard } from './usage-board.ts';
 import { UserAdmin } from './user-admin.ts';
 
@@ -53,14 +50,6 @@ export interface ControlPlaneOptions {
   readonly proxies: number;
   readonly proxyScriptPath: string;
   readonly log: Logger;
-}
-
-export type Report = (progress: Progress) => void;
-
-interface Waiter {
-  readonly report: Report;
-  resolve(): void;
-  reject(error: ControlError): void;
 }
 
 /** How often certificates are looked at; they are renewed 30 days before their end. */
@@ -83,10 +72,10 @@ export class ControlPlane {
   readonly #users: UserAdmin;
   readonly #engines: Engines;
   readonly #functions: FunctionKeeper;
-  readonly #waiters = new Map<string, Waiter[]>();
-  /** One admission at a time: two must not choose the same name or port. */
-  #admission: Promise<unknown> = Promise.resolve();
-  #topology: Topology;
+  readonly #waiters = new OperationWaiters();
+  readonly #lookup: CacheLookup;
+  readonly #admin: CacheAdmin;
+  readonly #topology: TopologySource;
   #renewal: NodeJS.Timeout | undefined;
   #stopping = false;
 
@@ -96,6 +85,8 @@ export class ControlPlane {
     this.#options = options;
     this.#log = log;
     this.#store = new Store(paths.stateFile, (cause) => this.#stateSaved(cause));
+    this.#lookup = new CacheLookup(this.#store, () => this.#stopping);
+    this.#topology = new TopologySource(this.#store, paths.tls);
     this.#engines = new Engines(options.engines, this.#store);
     this.#fleet = new Fleet(
       options.host,
@@ -116,7 +107,7 @@ export class ControlPlane {
     this.#link = new PlaneLinkServer(
       paths.controlSocket,
       {
-        topology: () => this.#topology,
+        topology: () => this.#topology.current,
         onUsage: (usage) => this.#usage.report(usage),
         onServing: (proxy) => this.#proxyServes(proxy.failures),
         onNodeLost: (cache, nodeId) => this.#nodeReportedLost(cache, nodeId),
@@ -148,18 +139,18 @@ export class ControlPlane {
       context,
       observer: {
         progress: (cacheId, step, fraction, detail) =>
-          this.#tell(cacheId, {
+          this.#waiters.tell(cacheId, {
             type: 'progress',
             step,
             fraction,
             ...(detail === undefined ? {} : { detail }),
           }),
-        settled: (cacheId, error) => this.#settle(cacheId, error),
+        settled: (cacheId, error) => this.#waiters.settle(cacheId, error),
       },
       proxies: servingBoard(
         () => this.#supervisor.alive(),
         () => this.#link.proxies(),
-        () => this.#topology.version,
+        () => this.#topology.current.version,
       ),
       onFormed: (cache) => this.#lookAtShards(cache),
       drainShards: async (cache) => {
@@ -174,7 +165,18 @@ export class ControlPlane {
       syncNodes: (cache) => this.#syncUsers(cache),
       event: (cache, kind, message) => this.#event(cache.name, kind, message),
     });
-    this.#topology = this.#makeTopology(this.#store.topologyVersion());
+    this.#admin = new CacheAdmin({
+      dataDir: paths.root,
+      caches: this.#lookup,
+      store: this.#store,
+      fleet: this.#fleet,
+      ports: this.#ports,
+      engines: this.#engines,
+      queue: this.#queue,
+      shards: this.#shards,
+      topology: this.#topology,
+      waiters: this.#waiters,
+    });
   }
 
   /** Adopts what runs and begins to look after it. */
@@ -189,10 +191,11 @@ export class ControlPlane {
     ]);
     await this.#fleet.adopt();
     const renew = () =>
-      this.#ensureCertificate(this.#store.caches().map(({ spec }) => spec)).catch(
-        (error: unknown) =>
+      this.#topology
+        .ensureCertificate(this.#store.caches().map(({ spec }) => spec))
+        .catch((error: unknown) =>
           this.#log.error({ err: error }, 'the development certificate cannot be renewed'),
-      );
+        );
     await renew();
     this.#renewal = setInterval(() => void renew(), RENEWAL_MS);
     this.#renewal.unref();
@@ -245,7 +248,7 @@ export class ControlPlane {
 
   /** @throws ControlError ServerlessCacheNotFoundFault */
   cache(name: string): CacheStatus {
-    return this.#status(this.#find(name));
+    return this.#status(this.#lookup.find(name));
   }
 
   /**
@@ -255,108 +258,32 @@ export class ControlPlane {
    * @throws ControlError; EngineError when the engine is missing
    */
   async createCache(input: unknown, report: Report): Promise<CacheStatus> {
-    this.#refuseWhileStopping();
-    const spec = checkSpec(input);
-    requireSpace(this.#options.paths.root);
-    const admission = this.#admission.then(async () => {
-      const engine = await this.#engines.find(spec.engineVersion);
-      const other = this.#store.cacheByName(spec.name);
-      if (other !== undefined && other.state !== 'create-failed') {
-        throw new ControlError(
-          'ServerlessCacheAlreadyExistsFault',
-          `a cache named ${spec.name} already exists (${other.state})`,
-        );
-      }
-      // One that never came to be does not stand in the way of the next try.
-      if (other !== undefined) await this.deleteCache(other.name, () => undefined);
-      await this.#ensureCertificate([spec]);
-      const admitted = await admitCache(spec, this.#ports, Date.now());
-      const cache = { ...admitted.cache, engineFullVersion: engine.version };
-      this.#store.durable(() => {
-        this.#store.insertCache(cache);
-        for (const node of admitted.nodes) this.#store.insertNode(node);
-        for (const user of admitted.users) this.#store.putUser(cache.id, user);
-      });
-      return cache;
-    });
-    this.#admission = admission.catch(() => undefined);
-    const cache = await admission;
-    const done = this.#wait(cache.id, report);
-    this.#queue.add(`cache:${cache.id}`);
-    await done;
-    return this.cache(spec.name);
+    return this.cache(await this.#admin.create(input, report));
   }
 
   /** Deletes a cache with its data; resolves when nothing of it is left. */
-  async deleteCache(name: string, report: Report): Promise<void> {
-    this.#refuseWhileStopping();
-    const cache = this.#find(name);
-    this.#store.durable(() =>
-      this.#store.updateCache(cache.id, { state: 'deleting', reason: null }),
-    );
-    if (cache.state === 'creating') {
-      this.#settle(
-        cache.id,
-        new ControlError('InvalidServerlessCacheStateFault', `cache ${name} is being deleted`),
-      );
-    }
-    const done = this.#wait(cache.id, report);
-    this.#queue.add(`cache:${cache.id}`, { interrupt: cache.state === 'creating' });
-    await done;
+  deleteCache(name: string, report: Report): Promise<void> {
+    return this.#admin.delete(name, report);
   }
 
-  /**
-   * Makes the best replica of a shard its primary, losing nothing; resolves when it is.
-   *
-   * @throws ControlError InvalidParameterValue for a shard that is not there, InvalidParameterCombination for one without
-   *   a live replica, InvalidServerlessCacheStateFault while the cache is not available
-   */
+  /** Makes the best replica of a shard its primary, losing nothing; resolves when it is. @throws ControlError */
   async failover(name: string, shard: number, report: Report): Promise<CacheStatus> {
-    this.#refuseWhileStopping();
-    const cache = this.#available(name);
-    const nodes = this.#store.nodes(cache.id).filter((node) => node.shard === shard);
-    const primary = nodes.find((node) => node.role === 'primary');
-    if (primary === undefined) {
-      throw new ControlError(
-        'InvalidParameterValue',
-        `cache ${name} has no shard ${shard}: its shards are 0 to ${cache.spec.shards - 1}`,
-      );
-    }
-    const offset = (id: string) => this.#fleet.observation(id)?.offset ?? -1;
-    const [best] = nodes
-      .filter(
-        (node) => node.role === 'replica' && this.#fleet.state(node.id, node.role) === 'online',
-      )
-      .sort((a, b) => offset(b.id) - offset(a.id));
-    if (best === undefined) {
-      throw new ControlError(
-        'InvalidParameterCombination',
-        `shard ${shard} of cache ${name} has no replica that is online`,
-      );
-    }
-    report({ type: 'progress', step: `Moving shard ${shard} to ${best.id}`, fraction: 0.2 });
-    const lane = `shard:${cache.id}:${shard}`;
-    const done = this.#shards.request(lane, {
-      step: { kind: 'planned-failover', nodeId: best.id, primaryId: primary.id },
-      reason: `a failover of shard ${shard} was asked for`,
-    });
-    this.#queue.add(lane);
-    await done;
+    await this.#admin.failover(name, shard, report);
     return this.cache(name);
   }
 
   // Users
 
   users(cacheName: string): UserStatus[] {
-    return this.#users.list(this.#find(cacheName));
+    return this.#users.list(this.#lookup.find(cacheName));
   }
 
   putUser(cacheName: string, name: string, change: UserChange): Promise<UserStatus> {
-    return this.#users.put(this.#available(cacheName), name, change);
+    return this.#users.put(this.#lookup.available(cacheName), name, change);
   }
 
   removeUser(cacheName: string, name: string): Promise<void> {
-    return this.#users.remove(this.#available(cacheName), name);
+    return this.#users.remove(this.#lookup.available(cacheName), name);
   }
 
   // Engines, proxies, events
@@ -429,59 +356,13 @@ export class ControlPlane {
     };
   }
 
-  /** Development certificates for the caches that use them: made if absent, renewed before they end. */
-  async #ensureCertificate(specs: readonly CacheSpec[]): Promise<void> {
-    const users = specs.filter((spec) => spec.tls !== 'off' && spec.tlsCertFile === undefined);
-    if (users.length === 0) return;
-    // Loaded only by those who need it: it is the largest library of the daemon.
-    const { ensureDevelopmentCertificate } = await import('./development-certificate.ts');
-    const names = users.flatMap((spec) => [spec.bind, spec.announceHost ?? spec.bind]);
-    await ensureDevelopmentCertificate(this.#options.paths.tls, names);
-  }
-
-  #makeTopology(version: number): Topology {
-    return topologyOf(
-      version,
-      this.#store.caches().map((cache) => ({
-        cache,
-        nodes: this.#store.nodes(cache.id),
-        users: this.#store.users(cache.id),
-      })),
-      developmentCertificatePaths(this.#options.paths.tls),
-    );
-  }
-
   #publish(): void {
-    this.#topology = this.#makeTopology(this.#store.nextTopologyVersion(Date.now()));
+    this.#topology.renew();
     this.#link.publish();
   }
 
   #status(cache: CacheRecord): CacheStatus {
     return cacheStatus(cache, this.#store, this.#fleet, this.#usage);
-  }
-
-  #find(name: string): CacheRecord {
-    const cache = this.#store.cacheByName(name.toLowerCase());
-    if (cache === undefined) {
-      throw new ControlError('ServerlessCacheNotFoundFault', `there is no cache named ${name}`);
-    }
-    return cache;
-  }
-
-  #available(name: string): CacheRecord {
-    this.#refuseWhileStopping();
-    const cache = this.#find(name);
-    if (cache.state !== 'available' && cache.state !== 'modifying') {
-      throw new ControlError(
-        'InvalidServerlessCacheStateFault',
-        `cache ${name} is ${cache.state}, not available`,
-      );
-    }
-    return cache;
-  }
-
-  #refuseWhileStopping(): void {
-    if (this.#stopping) throw new ControlError('ServiceUnavailable', 'Springtide is stopping');
   }
 
   #shardLanes(cache: CacheRecord): string[] {
@@ -566,27 +447,5 @@ export class ControlPlane {
   #event(cache: string | null, kind: string, message: string): void {
     this.#log.info({ cache, event: kind }, message);
     this.#store.addEvent({ atMs: Date.now(), cache, kind, message });
-  }
-
-  #wait(cacheId: string, report: Report): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiters.set(cacheId, [
-        ...(this.#waiters.get(cacheId) ?? []),
-        { report, resolve, reject },
-      ]);
-    });
-  }
-
-  #tell(cacheId: string, progress: Progress): void {
-    for (const waiter of this.#waiters.get(cacheId) ?? []) waiter.report(progress);
-  }
-
-  #settle(cacheId: string, error: ControlError | null): void {
-    const waiters = this.#waiters.get(cacheId) ?? [];
-    this.#waiters.delete(cacheId);
-    for (const waiter of waiters) {
-      if (error === null) waiter.resolve();
-      else waiter.reject(error);
-    }
   }
 }

@@ -2,25 +2,20 @@
  * The nodes as processes: what runs, how to talk to it, and what it said last. Owns the running nodes and one admin
  * connection to each; decides nothing. Whoever wants a node's end to have consequences listens to `onExit`.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createHmac } from 'node:crypto';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { AdminClient, NodeReplyError } from '../engine/admin-client.ts';
-import { FUNCTIONS_FILE, functionsRdb } from '../engine/functions-rdb.ts';
-import { makeHeir } from '../engine/heir-config.ts';
-import type { Host, HostedNode, NodeEnd, NodeRequest } from '../engine/host.ts';
+import type { Host, HostedNode, NodeEnd } from '../engine/host.ts';
 import { NodeError } from '../engine/node-error.ts';
 import type { NodeStatus } from '../model/admin-api.ts';
 import { SYSTEM_USER_NAME } from '../model/user.ts';
-import { aclLines } from './acl-rules.ts';
+import { NodeFiles } from './node-files.ts';
+import { nodeRequest } from './node-request.ts';
 import {
   observationOf,
   parseClusterNodes,
   parseInfo,
   type ClusterPeer,
   type NodeObservation,
-  type SlotRange,
 } from './node-observation.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
@@ -72,7 +67,8 @@ const NODE_TIMEOUT_MS = 5_000;
 export class Fleet {
   readonly #host: Host;
   readonly #store: Store;
-  readonly #nodesDir: string;
+  /** What the nodes find when they start. */
+  readonly files: NodeFiles;
   readonly #handlers: FleetHandlers;
   readonly #log: Logger;
   readonly #entries = new Map<string, Entry>();
@@ -83,7 +79,7 @@ export class Fleet {
   constructor(host: Host, store: Store, nodesDir: string, handlers: FleetHandlers, log: Logger) {
     this.#host = host;
     this.#store = store;
-    this.#nodesDir = nodesDir;
+    this.files = new NodeFiles(nodesDir, log);
     this.#handlers = handlers;
     this.#log = log;
   }
@@ -111,10 +107,6 @@ export class Fleet {
     );
     this.#poll = setInterval(() => void this.#pollAll(), POLL_MS);
     this.#poll.unref();
-  }
-
-  dirOf(nodeId: string): string {
-    return join(this.#nodesDir, nodeId);
   }
 
   isAlive(nodeId: string): boolean {
@@ -174,8 +166,8 @@ export class Fleet {
     entry.starting = true;
     try {
       const functions = options.functions ?? null;
-      const loads = this.#writeFunctions(node.id, functions);
-      const request = this.#request(cache, node, options.replicaOf);
+      const loads = this.files.writeFunctions(node.id, functions);
+      const request = nodeRequest(cache, this.#store.users(cache.id), node, options.replicaOf);
       let running: HostedNode;
       try {
         running = await this.#host.startNode(request, options.signal);
@@ -183,10 +175,10 @@ export class Fleet {
         // Without them is better than not at all, should it be they that it stumbles over.
         const mayBeThem = error instanceof NodeError && error.code === 'NODE_START_FAILED' && loads;
         if (!mayBeThem) throw error;
-        this.#writeFunctions(node.id, null);
+        this.files.writeFunctions(node.id, null);
         running = await this.#host.startNode(request, options.signal);
       }
-      this.#writeFunctions(node.id, null);
+      this.files.writeFunctions(node.id, null);
       await this.#attach(node, running);
       if (functions !== null && !loads) await this.restoreFunctions(node.id, functions);
       this.#store.updateNode(node.id, { aclVersion: cache.aclVersion });
@@ -194,34 +186,6 @@ export class Fleet {
       entry.starting = false;
     }
     await this.observe(node.id);
-  }
-
-  /**
-   * Has a node that does not run start as the heir of its own slots (engine/heir-config.ts), where that can be.
-   *
-   * @param keep of the slots that the node had, the ones that it may have again
-   * @returns the slots to give it after its takeover; none when it starts as it is
-   */
-  makeHeir(nodeId: string, keep: Parameters<typeof makeHeir>[1]): readonly SlotRange[] {
-    const path = join(this.dirOf(nodeId), 'nodes.conf');
-    try {
-      const heir = makeHeir(readFileSync(path, 'utf8'), keep);
-      if (heir === null) return [];
-      writeFileSync(`${path}.new`, heir.text, { mode: 0o600 });
-      renameSync(`${path}.new`, path);
-      return heir.slots;
-    } catch (error) {
-      // It starts as it is then, and takes writes two seconds later.
-      this.#log.warn({ node: nodeId, err: error }, 'nodes.conf cannot be prepared');
-      return [];
-    }
-  }
-
-  /** Throws away what a node knows of its cluster, so that it starts as a stranger. */
-  forgetIdentity(nodeId: string): void {
-    for (const name of ['nodes.conf', 'nodes.conf.lock']) {
-      rmSync(join(this.dirOf(nodeId), name), { force: true });
-    }
   }
 
   /** Ends the process, if there is one, without consequences. */
@@ -240,16 +204,6 @@ export class Fleet {
     await this.stop(nodeId, graceMs);
     await this.#host.stopNode(nodeId, { forget: true });
     this.#entries.delete(nodeId);
-  }
-
-  /** Writes the access rules the node will have when it is started (again). */
-  writeAclFile(cache: CacheRecord, nodeId: string): void {
-    const dir = this.dirOf(nodeId);
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    const path = join(dir, 'users.acl');
-    const lines = aclLines(this.#store.users(cache.id), cache.systemSecret);
-    writeFileSync(`${path}.new`, `${lines.join('\n')}\n`, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
   }
 
   /**
@@ -272,25 +226,6 @@ export class Fleet {
       throw new NodeError('NODE_UNREACHABLE', `There is no connection to node ${nodeId}.`);
     }
     return admin;
-  }
-
-  /** @returns whether the node will find them when it starts */
-  #writeFunctions(nodeId: string, functions: Uint8Array | null): boolean {
-    const path = join(this.dirOf(nodeId), FUNCTIONS_FILE);
-    const rdb = functions === null ? null : functionsRdb(functions);
-    try {
-      rmSync(path, { force: true });
-      if (rdb === null) return false;
-      writeFileSync(path, rdb, { mode: 0o600 });
-      return true;
-    } catch (error) {
-      this.#log.warn(
-        { node: nodeId, err: error },
-        'the functions cannot be laid out for its start',
-      );
-      rmSync(path, { force: true });
-      return false;
-    }
   }
 
   /**
@@ -473,30 +408,5 @@ export class Fleet {
     this.#polling = true;
     await Promise.all([...this.#entries.keys()].map((nodeId) => this.observe(nodeId)));
     this.#polling = false;
-  }
-
-  #request(cache: CacheRecord, node: NodeRecord, replicaOf: NodeRecord | null): NodeRequest {
-    const { spec } = cache;
-    const shards = spec.sharding ? spec.shards : 1;
-    return {
-      nodeId: node.id,
-      version: spec.engineVersion,
-      port: node.port,
-      clusterEnabled: spec.sharding,
-      clusterBusPort: node.busPort,
-      maxmemoryBytes: Math.floor(spec.limits.memoryMaximumBytes / shards),
-      databases: spec.databases,
-      aclLines: aclLines(this.#store.users(cache.id), cache.systemSecret),
-      primaryUser: SYSTEM_USER_NAME,
-      primaryPassword: cache.systemSecret,
-      // One-way from the secret that all nodes of the cache share: the seed may show in cursors, the secret must not.
-      hashSeed: createHmac('sha256', cache.systemSecret)
-        .update('hash-seed')
-        .digest('hex')
-        .slice(0, 32),
-      ...(replicaOf === null
-        ? {}
-        : { extra: { replicaof: [`127.0.0.1`, String(replicaOf.port)] } }),
-    };
   }
 }

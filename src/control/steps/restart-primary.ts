@@ -27,7 +27,9 @@ export async function restartPrimary(
   let slots: readonly SlotRange[] = [];
   if (cache.spec.sharding) {
     const claimed = await claimedByOthers(context, node);
-    slots = fleet.makeHeir(node.id, (had) => had.flatMap((range) => withoutRanges(range, claimed)));
+    slots = fleet.files.makeHeir(node.id, (had) =>
+      had.flatMap((range) => withoutRanges(range, claimed)),
+    );
   }
   const functions = await functionsOf(context, node);
   await fleet.start(cache, node, { replicaOf: null, functions, signal });

@@ -13,7 +13,7 @@ export async function startNode(
   if (node === undefined || fleet.isAlive(node.id)) return;
   if (step.identity === 'fresh') {
     store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
-    fleet.forgetIdentity(node.id);
+    fleet.files.forgetIdentity(node.id);
   }
   const replicaOf = step.replicaOf === null ? null : (store.node(step.replicaOf) ?? null);
   const options = { replicaOf, signal: context.signal };

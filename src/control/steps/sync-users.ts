@@ -4,7 +4,7 @@
  * connections.
  */
 import { DEFAULT_USER_NAME, SYSTEM_USER_NAME } from '../../model/user.ts';
-import { NO_DEFAULT_USER, nodeUserRules } from '../acl-rules.ts';
+import { aclLines, NO_DEFAULT_USER, nodeUserRules } from '../acl-rules.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 
@@ -16,9 +16,9 @@ export async function syncUsers(
   // Read first: a change that comes while this runs makes the version higher again.
   const cache = store.cache(context.cache.id);
   if (cache === undefined || store.node(step.nodeId) === undefined) return;
-  fleet.writeAclFile(cache, step.nodeId);
-  if (!fleet.isAlive(step.nodeId)) return;
   const users = store.users(cache.id);
+  fleet.files.writeAcl(step.nodeId, aclLines(users, cache.systemSecret));
+  if (!fleet.isAlive(step.nodeId)) return;
   const kept = new Set([SYSTEM_USER_NAME, DEFAULT_USER_NAME, ...users.map(({ name }) => name)]);
   const present = (await fleet.call(step.nodeId, ['ACL', 'USERS'])) as unknown[];
   const gone = present.map(String).filter((name) => !kept.has(name));

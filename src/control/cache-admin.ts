@@ -1,0 +1,137 @@
+/** What users ask for caches: make, delete, fail over. Checks, writes down, and leaves the doing to the lanes. */
+import { admitCache, checkSpec } from './admit-cache.ts';
+import type { CacheLookup } from './cache-lookup.ts';
+import { ControlError } from './control-error.ts';
+import { requireSpace } from './disk-space.ts';
+import type { Engines } from './engines.ts';
+import type { Fleet } from './fleet.ts';
+import type { KeyedQueue } from './keyed-queue.ts';
+import type { OperationWaiters, Report } from './operation-waiters.ts';
+import type { Ports } from './ports.ts';
+import type { ShardKeeper } from './shard-keeper.ts';
+import type { Store } from './store.ts';
+import type { TopologySource } from './topology-source.ts';
+
+export interface CacheAdminDependencies {
+  readonly dataDir: string;
+  readonly caches: CacheLookup;
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly ports: Ports;
+  readonly engines: Engines;
+  readonly queue: KeyedQueue;
+  readonly shards: ShardKeeper;
+  readonly topology: TopologySource;
+  readonly waiters: OperationWaiters;
+}
+
+export class CacheAdmin {
+  readonly #deps: CacheAdminDependencies;
+  /** One admission at a time: two must not choose the same name or port. */
+  #admission: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: CacheAdminDependencies) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Makes a cache; resolves when it serves. It is made also when whoever asked goes away.
+   *
+   * @param input a CacheSpecInput, unchecked
+   * @returns its name
+   * @throws ControlError; EngineError when the engine is missing
+   */
+  async create(input: unknown, report: Report): Promise<string> {
+    const { caches, engines, ports, queue, store, topology, waiters } = this.#deps;
+    caches.refuseWhileStopping();
+    const spec = checkSpec(input);
+    requireSpace(this.#deps.dataDir);
+    const admission = this.#admission.then(async () => {
+      const engine = await engines.find(spec.engineVersion);
+      const other = store.cacheByName(spec.name);
+      if (other !== undefined && other.state !== 'create-failed') {
+        throw new ControlError(
+          'ServerlessCacheAlreadyExistsFault',
+          `a cache named ${spec.name} already exists (${other.state})`,
+        );
+      }
+      // One that never came to be does not stand in the way of the next try.
+      if (other !== undefined) await this.delete(other.name, () => undefined);
+      await topology.ensureCertificate([spec]);
+      const admitted = await admitCache(spec, ports, Date.now());
+      const cache = { ...admitted.cache, engineFullVersion: engine.version };
+      try {
+        store.durable(() => {
+          store.insertCache(cache);
+          for (const node of admitted.nodes) store.insertNode(node);
+          for (const user of admitted.users) store.putUser(cache.id, user);
+        });
+      } catch (error) {
+        ports.release(admitted.nodes.flatMap((node) => [node.port, node.busPort]));
+        ports.release([cache.port, cache.readerPort]);
+        throw error;
+      }
+      return cache;
+    });
+    this.#admission = admission.catch(() => undefined);
+    const cache = await admission;
+    const done = waiters.wait(cache.id, report);
+    queue.add(`cache:${cache.id}`);
+    await done;
+    return spec.name;
+  }
+
+  /** Deletes a cache with its data; resolves when nothing of it is left. */
+  async delete(name: string, report: Report): Promise<void> {
+    const { caches, queue, store, waiters } = this.#deps;
+    caches.refuseWhileStopping();
+    const cache = caches.find(name);
+    store.durable(() => store.updateCache(cache.id, { state: 'deleting', reason: null }));
+    if (cache.state === 'creating') {
+      waiters.settle(
+        cache.id,
+        new ControlError('InvalidServerlessCacheStateFault', `cache ${name} is being deleted`),
+      );
+    }
+    const done = waiters.wait(cache.id, report);
+    queue.add(`cache:${cache.id}`, { interrupt: cache.state === 'creating' });
+    await done;
+  }
+
+  /**
+   * Makes the best replica of a shard its primary, losing nothing; resolves when it is.
+   *
+   * @throws ControlError InvalidParameterValue for a shard that is not there, InvalidParameterCombination for one without
+   *   a live replica, InvalidServerlessCacheStateFault while the cache is not available
+   */
+  async failover(name: string, shard: number, report: Report): Promise<void> {
+    const { caches, fleet, queue, shards, store } = this.#deps;
+    const cache = caches.available(name);
+    const nodes = store.nodes(cache.id).filter((node) => node.shard === shard);
+    const primary = nodes.find((node) => node.role === 'primary');
+    if (primary === undefined) {
+      throw new ControlError(
+        'InvalidParameterValue',
+        `cache ${name} has no shard ${shard}: its shards are 0 to ${cache.spec.shards - 1}`,
+      );
+    }
+    const offset = (id: string) => fleet.observation(id)?.offset ?? -1;
+    const [best] = nodes
+      .filter((node) => node.role === 'replica' && fleet.state(node.id, node.role) === 'online')
+      .sort((a, b) => offset(b.id) - offset(a.id));
+    if (best === undefined) {
+      throw new ControlError(
+        'InvalidParameterCombination',
+        `shard ${shard} of cache ${name} has no replica that is online`,
+      );
+    }
+    report({ type: 'progress', step: `Moving shard ${shard} to ${best.id}`, fraction: 0.2 });
+    const lane = `shard:${cache.id}:${shard}`;
+    const done = shards.request(lane, {
+      step: { kind: 'planned-failover', nodeId: best.id, primaryId: primary.id },
+      reason: `a failover of shard ${shard} was asked for`,
+    });
+    queue.add(lane);
+    await done;
+  }
+}
