@@ -3,6 +3,7 @@
  * the steps, what is here is their order and the report to whoever waits.
  *
  *   creating -> nodes run -> formed -> proxies serve it -> available
+ *   modifying, not formed (none of its nodes was left) -> the same way
  *   deleting -> proxies let go -> nodes stop -> directories and records are removed
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -67,8 +68,8 @@ export class CacheLifecycle {
     const cache = this.#deps.store.cache(cacheId);
     if (cache === undefined) return {};
     if (cache.state === 'deleting') return this.#delete(cache);
-    if (cache.state === 'creating') return this.#create(cache, lane, signal);
-    if (cache.formed) await this.#executeAll(cache, lane, signal);
+    if (cache.state === 'creating' || !cache.formed) return this.#create(cache, lane, signal);
+    await this.#executeAll(cache, lane, signal);
     return {};
   }
 
@@ -83,7 +84,8 @@ export class CacheLifecycle {
         cache = store.cache(cache.id)!;
       }
     } catch (error) {
-      if (signal.aborted) throw error;
+      // One that had been there before is wanted: it is tried again until it can be.
+      if (signal.aborted || cache.state !== 'creating') throw error;
       const attempts = (this.#attempts.get(cache.id) ?? 0) + 1;
       this.#attempts.set(cache.id, attempts);
       if (attempts < CREATE_ATTEMPTS) throw error;
@@ -95,10 +97,16 @@ export class CacheLifecycle {
     this.#deps.context(cache, signal).publish();
     const failures = await this.#untilServed(cache, signal);
     const reason = failures.length === 0 ? null : [...new Set(failures)].join('; ');
+    const created = cache.state === 'creating';
     store.updateCache(cache.id, { state: 'available', reason });
     this.#deps
       .context(cache, signal)
-      .event('cache-created', `Cache ${cache.name} is created and ready to use.`);
+      .event(
+        created ? 'cache-created' : 'cache-restarted',
+        created
+          ? `Cache ${cache.name} is created and ready to use.`
+          : `Cache ${cache.name} runs again, empty, and is ready to use.`,
+      );
     observer.settled(cache.id, null);
     return {};
   }

@@ -190,6 +190,7 @@ export class ControlPlane {
       ...caches.flatMap((cache) => [cache.port, cache.readerPort]),
     ]);
     await this.#fleet.adopt();
+    for (const cache of caches) this.#formAnewIfGone(cache);
     const renew = () =>
       this.#topology
         .ensureCertificate(this.#store.caches().map(({ spec }) => spec))
@@ -204,10 +205,21 @@ export class ControlPlane {
     this.#supervisor.start();
     this.#functions.start();
     this.#event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
-    for (const cache of caches) {
-      this.#queue.add(`cache:${cache.id}`);
-      if (cache.formed) this.#lookAtShards(cache);
+    for (const { id } of caches) {
+      this.#queue.add(`cache:${id}`);
+      const cache = this.#store.cache(id);
+      if (cache?.formed) this.#lookAtShards(cache);
     }
+  }
+
+  /**
+   * None of its nodes is left (after `down`, or a restart of the machine): there is no data and nobody to join. Shards that
+   * heal one by one would each wait for peers that are not there; the cache is formed as a new one is.
+   */
+  #formAnewIfGone(cache: CacheRecord): void {
+    if (!cache.formed || (cache.state !== 'available' && cache.state !== 'modifying')) return;
+    if (this.#store.nodes(cache.id).some((node) => this.#fleet.isAlive(node.id))) return;
+    this.#store.updateCache(cache.id, { formed: false, state: 'modifying' });
   }
 
   /** Ends this daemon's part alone: nodes and proxies go on. */

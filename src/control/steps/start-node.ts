@@ -1,5 +1,6 @@
 /** Makes the process of a node run, as a known member of its cluster or as a stranger that will join it anew. */
 import { NodeError } from '../../engine/node-error.ts';
+import { functionsOf } from '../functions-of.ts';
 import type { Step } from '../step.ts';
 import { countStart } from './count-start.ts';
 import type { StepContext } from '../step-context.ts';
@@ -16,7 +17,10 @@ export async function startNode(
     fleet.files.forgetIdentity(node.id);
   }
   const replicaOf = step.replicaOf === null ? null : (store.node(step.replicaOf) ?? null);
-  const options = { replicaOf, signal: context.signal };
+  // Of a cache that was there before, the libraries are; a new one has none.
+  const functions =
+    cache.formed || node.role !== 'primary' ? null : await functionsOf(context, node);
+  const options = { replicaOf, functions, signal: context.signal };
   try {
     await fleet.start(cache, node, options);
   } catch (error) {
