@@ -22,7 +22,9 @@ const { values } = parseArgs({
   },
 });
 if (values['data-dir'] === undefined || values.cache === undefined) {
-  process.stderr.write('usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned]\n');
+  process.stderr.write(
+    'usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned]\n',
+  );
   process.exit(2);
 }
 const name = values.cache;
@@ -55,7 +57,9 @@ for (let kill = 0; kill < Number(values.kills); kill++) {
   while (lastMs[shard]! < killedAt + 1) await sleep(1);
   await sleep(300);
   resumedMs.push(longestMs[shard]!);
-  process.stderr.write(`\r${kill + 1} of ${values.kills}: writes paused for ${longestMs[shard]!.toFixed(1)} ms   `);
+  process.stderr.write(
+    `\r${kill + 1} of ${values.kills}: writes paused for ${longestMs[shard]!.toFixed(1)} ms   `,
+  );
 }
 stopping = true;
 await Promise.all(writers);
@@ -71,7 +75,8 @@ for (const [key, sequence] of acknowledged) {
 reader.disconnect();
 
 const sorted = resumedMs.toSorted((a, b) => a - b);
-const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)]!;
+const quantile = (q: number) =>
+  sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)]!;
 const result = {
   kind: values.planned ? 'planned failover' : 'kill -9 of the primary',
   engine: status.engineFullVersion,
@@ -86,7 +91,12 @@ process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
 
 async function write(index: number): Promise<void> {
-  const client = new Redis({ host: host!, port: Number(port), maxRetriesPerRequest: 0, retryStrategy: () => 50 });
+  const client = new Redis({
+    host: host!,
+    port: Number(port),
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => 50,
+  });
   client.on('error', () => {});
   const shard = index % shards;
   const key = `{${keys[shard]}}:${index}`;
@@ -108,7 +118,9 @@ async function write(index: number): Promise<void> {
 }
 
 async function planned(shard: number): Promise<void> {
-  for await (const progress of api.stream('POST', `/v1/caches/${name}/failover`, { body: { shard } })) {
+  for await (const progress of api.stream('POST', `/v1/caches/${name}/failover`, {
+    body: { shard },
+  })) {
     if (progress.type === 'failed') throw new Error(progress.error.message);
   }
 }
@@ -118,9 +130,15 @@ async function readyPrimary(shard: number): Promise<NodeStatus> {
   for (let tries = 0; tries < 600; tries++) {
     const { nodes } = await cacheStatus();
     const mine = nodes.filter((node) => node.shard === shard);
-    const primary = mine.find((node) => node.role === 'primary' && node.state === 'online' && isRunning(node.pid));
+    const primary = mine.find(
+      (node) => node.role === 'primary' && node.state === 'online' && isRunning(node.pid),
+    );
     const replicas = mine.filter((node) => node.role === 'replica');
-    if (primary !== undefined && replicas.length > 0 && replicas.every((node) => node.state === 'online')) {
+    if (
+      primary !== undefined &&
+      replicas.length > 0 &&
+      replicas.every((node) => node.state === 'online')
+    ) {
       await sleep(200);
       return primary;
     }

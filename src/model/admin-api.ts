@@ -30,7 +30,12 @@ export interface ApiFailure {
 
 /** One line of a long operation. `fraction` 0..1 drives a progress bar. */
 export type Progress =
-  | { readonly type: 'progress'; readonly step: string; readonly fraction: number; readonly detail?: string }
+  | {
+      readonly type: 'progress';
+      readonly step: string;
+      readonly fraction: number;
+      readonly detail?: string;
+    }
   | { readonly type: 'done'; readonly cache?: CacheStatus }
   | { readonly type: 'failed'; readonly error: ApiFailure };
 

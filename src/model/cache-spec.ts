@@ -34,14 +34,26 @@ export const cacheLimitsSchema = z
     /** Length of a key or channel name. */
     keyMaximumBytes: z.int().min(1).default(4096),
     /** One argument (proto-max-bulk-len). */
-    bulkMaximumBytes: z.int().min(1024).default(512 * 1024 ** 2),
+    bulkMaximumBytes: z
+      .int()
+      .min(1024)
+      .default(512 * 1024 ** 2),
     /** One whole request (client-query-buffer-limit). */
     requestMaximumBytes: z.int().min(1024).default(GIB),
     /** Bytes of replies waiting for one slow reader before it is cut. */
-    outputMaximumBytes: z.int().min(1024 ** 2).default(GIB),
+    outputMaximumBytes: z
+      .int()
+      .min(1024 ** 2)
+      .default(GIB),
     /** Pub/sub subscribers: cut at once above hard, or above soft for softSeconds. */
-    pubsubOutputHardBytes: z.int().min(1024).default(32 * 1024 ** 2),
-    pubsubOutputSoftBytes: z.int().min(1024).default(8 * 1024 ** 2),
+    pubsubOutputHardBytes: z
+      .int()
+      .min(1024)
+      .default(32 * 1024 ** 2),
+    pubsubOutputSoftBytes: z
+      .int()
+      .min(1024)
+      .default(8 * 1024 ** 2),
     pubsubOutputSoftSeconds: z.int().min(1).default(60),
   })
   .prefault({});

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 
 /** The default data directory: `$SPRINGTIDE_DATA_DIR`, else `$XDG_DATA_HOME/springtide`, else `~/.local/share/springtide`. */
 export function defaultDataDir(env: NodeJS.ProcessEnv = process.env): string {
-  return env['SPRINGTIDE_DATA_DIR'] ?? join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'springtide');
+  return (
+    env['SPRINGTIDE_DATA_DIR'] ??
+    join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'springtide')
+  );
 }
 
 /** Engines are shared by all data directories of a user: `$SPRINGTIDE_ENGINE_DIR`, else `<XDG data home>/springtide/engines`. */

@@ -21,8 +21,8 @@ export type CommandGroup = (typeof COMMAND_GROUPS)[number];
  * About x1.6 apart: a quantile read from it is right to that factor, and 24 counters a group cost nothing to send.
  */
 export const LATENCY_BOUNDS_US = [
-  50, 80, 125, 200, 320, 500, 800, 1250, 2000, 3200, 5000, 8000, 12_500, 20_000, 32_000, 50_000, 80_000, 125_000,
-  200_000, 320_000, 500_000, 1_000_000, 5_000_000,
+  50, 80, 125, 200, 320, 500, 800, 1250, 2000, 3200, 5000, 8000, 12_500, 20_000, 32_000, 50_000,
+  80_000, 125_000, 200_000, 320_000, 500_000, 1_000_000, 5_000_000,
 ] as const;
 
 export interface LatencyHistogram {

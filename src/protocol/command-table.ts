@@ -201,7 +201,9 @@ function keysOfSpec(spec: KeySpec, buf: Uint8Array, args: RequestArguments): num
   if (spec.keyCountIndex >= 0) {
     const at = begin + spec.keyCountIndex;
     if (at >= args.argc) return [];
-    const count = Number(Buffer.from(buf.subarray(args.argStart[at], args.argEnd[at])).toString('latin1'));
+    const count = Number(
+      Buffer.from(buf.subarray(args.argStart[at], args.argEnd[at])).toString('latin1'),
+    );
     if (!Number.isInteger(count) || count < 1 || count > args.argc) return [];
     first = begin + spec.firstKey;
     last = first + (count - 1) * spec.step;
@@ -219,7 +221,12 @@ function keysOfSpec(spec: KeySpec, buf: Uint8Array, args: RequestArguments): num
 }
 
 /** Position after `keyword`, searched from `from` on (negative: backwards from the end); -1 when it is not there. */
-function findKeyword(keyword: string, from: number, buf: Uint8Array, args: RequestArguments): number {
+function findKeyword(
+  keyword: string,
+  from: number,
+  buf: Uint8Array,
+  args: RequestArguments,
+): number {
   const step = from < 0 ? -1 : 1;
   const start = from < 0 ? args.argc + from : from;
   for (let at = start; at > 0 && at < args.argc; at += step) {

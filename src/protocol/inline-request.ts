@@ -30,7 +30,12 @@ export function splitInline(line: Uint8Array): Buffer[] | null {
       const byte = pos < line.length ? line[pos]! : 0;
       if (quote === DOUBLE_QUOTE) {
         if (byte === 0) return null;
-        if (byte === BACKSLASH && line[pos + 1] === LOWER_X && isHex(line[pos + 2]) && isHex(line[pos + 3])) {
+        if (
+          byte === BACKSLASH &&
+          line[pos + 1] === LOWER_X &&
+          isHex(line[pos + 2]) &&
+          isHex(line[pos + 3])
+        ) {
           word.push(hexValue(line[pos + 2]!) * 16 + hexValue(line[pos + 3]!));
           pos += 3;
         } else if (byte === BACKSLASH && pos + 2 < line.length) {

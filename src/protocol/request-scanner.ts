@@ -133,7 +133,8 @@ export class RequestScanner {
       let length = this.#bulk;
       if (length < 0) {
         if (pos >= end) return this.#suspend(argc, pos, -1, pos + 1);
-        const next = buf[pos] === DOLLAR ? this.#number(buf, pos + 1, end) : this.#otherLine(buf, pos, end);
+        const next =
+          buf[pos] === DOLLAR ? this.#number(buf, pos + 1, end) : this.#otherLine(buf, pos, end);
         if (next === NO_LINE) {
           if (end - pos > LINE_MAXIMUM_BYTES) return this.#fail('too big bulk count string');
           return this.#suspend(argc, pos, -1, end + 1);

@@ -97,7 +97,8 @@ export function decodeReply(bytes: Uint8Array): RespValue {
 export function textOf(value: RespValue | undefined): string | null {
   if (value instanceof Uint8Array) return Buffer.from(value).toString();
   if (typeof value === 'string') return value;
-  if (value instanceof RespStatus || value instanceof RespVerbatim || value instanceof RespDouble) return value.text;
+  if (value instanceof RespStatus || value instanceof RespVerbatim || value instanceof RespDouble)
+    return value.text;
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   return null;
 }
@@ -114,7 +115,8 @@ export function itemsOf(value: RespValue | undefined): readonly RespValue[] {
 export function entriesOf(value: RespValue | undefined): [string, RespValue][] {
   const items = itemsOf(value);
   const entries: [string, RespValue][] = [];
-  for (let i = 0; i + 1 < items.length; i += 2) entries.push([textOf(items[i]) ?? '', items[i + 1]!]);
+  for (let i = 0; i + 1 < items.length; i += 2)
+    entries.push([textOf(items[i]) ?? '', items[i + 1]!]);
   return entries;
 }
 
@@ -234,7 +236,8 @@ function encodeInto(parts: Uint8Array[], value: RespValue, version: 2 | 3): void
     return;
   }
   const items = itemsOf(value);
-  const type = version === 2 ? '*' : value instanceof RespSet ? '~' : value instanceof RespPush ? '>' : '*';
+  const type =
+    version === 2 ? '*' : value instanceof RespSet ? '~' : value instanceof RespPush ? '>' : '*';
   push(`${type}${items.length}\r\n`);
   for (const item of items) encodeInto(parts, item, version);
 }

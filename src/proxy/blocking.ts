@@ -44,7 +44,12 @@ export function mayBlock(name: string, args: RequestArguments, buf: Buffer): boo
   return false;
 }
 
-async function block(session: Session, planned: PlannedCommand, bytes: Buffer, slot: number): Promise<Buffer> {
+async function block(
+  session: Session,
+  planned: PlannedCommand,
+  bytes: Buffer,
+  slot: number,
+): Promise<Buffer> {
   const { router } = session.service;
   const { client } = session;
   const deadlineMs = () => performance.now() + session.service.cache.deadlineMs;

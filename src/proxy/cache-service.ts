@@ -28,7 +28,13 @@ export class CacheService {
   readonly peers: Peers;
   #users: Map<string, CacheUser>;
 
-  constructor(cache: TopologyCache, commands: SessionCommands, proxyIndex: number, parts: RouterParts, peers: Peers = NO_PEERS) {
+  constructor(
+    cache: TopologyCache,
+    commands: SessionCommands,
+    proxyIndex: number,
+    parts: RouterParts,
+    peers: Peers = NO_PEERS,
+  ) {
     this.router = new CacheRouter(cache, parts);
     this.commands = commands;
     this.proxyIndex = proxyIndex;

@@ -30,7 +30,8 @@ export class CommandBook {
     this.table = new CommandTable(reply);
     for (const command of this.table.commands) {
       this.#plans.set(command, new PlannedCommand(command, sharding));
-      for (const sub of command.subcommands?.values() ?? []) this.#plans.set(sub, new PlannedCommand(sub, sharding));
+      for (const sub of command.subcommands?.values() ?? [])
+        this.#plans.set(sub, new PlannedCommand(sub, sharding));
     }
   }
 

@@ -12,7 +12,6 @@ import {
 } from '../protocol/command-table.ts';
 import type { CommandGroup } from '../model/usage.ts';
 
-
 /** Goes to the node that owns its first key; without keys to any primary, always the same one for a session. */
 export const PLAN_FORWARD = 0;
 /** Each key goes to its own shard, the replies are put together (`request_policy:multi_shard`). */
@@ -139,7 +138,18 @@ function groupOf(command: Command, kind: PlanKind): CommandGroup {
   const container = command.name.split('|', 1)[0]!;
   if (kind === PLAN_BLOCKING) return 'blocking';
   if (['multi', 'exec', 'discard', 'watch', 'unwatch'].includes(container)) return 'transaction';
-  if (['eval', 'evalsha', 'eval_ro', 'evalsha_ro', 'fcall', 'fcall_ro', 'script', 'function'].includes(container)) {
+  if (
+    [
+      'eval',
+      'evalsha',
+      'eval_ro',
+      'evalsha_ro',
+      'fcall',
+      'fcall_ro',
+      'script',
+      'function',
+    ].includes(container)
+  ) {
     return 'script';
   }
   if (command.categories.includes('@pubsub')) return 'pubsub';
@@ -152,5 +162,8 @@ function groupOf(command: Command, kind: PlanKind): CommandGroup {
 /** Read-only by the table, and not something that a read-only flag hides (SPUBLISH, EVAL are MAY_REPLICATE). */
 function isRepeatable(command: Command): boolean {
   if (command.flags & FLAG_WRITE || command.flags & FLAG_MAY_REPLICATE) return false;
-  return (command.flags & FLAG_READONLY) !== 0 || ['echo', 'ping', 'time', 'lolwut'].includes(command.name);
+  return (
+    (command.flags & FLAG_READONLY) !== 0 ||
+    ['echo', 'ping', 'time', 'lolwut'].includes(command.name)
+  );
 }

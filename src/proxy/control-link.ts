@@ -21,7 +21,12 @@ export class ControlLink {
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
-  constructor(path: string, hello: ProxyToControl, onMessage: (message: ControlToProxy) => void, log: Logger) {
+  constructor(
+    path: string,
+    hello: ProxyToControl,
+    onMessage: (message: ControlToProxy) => void,
+    log: Logger,
+  ) {
     this.#path = path;
     this.#hello = hello;
     this.#onMessage = onMessage;
@@ -31,7 +36,8 @@ export class ControlLink {
 
   send(message: ProxyToControl): void {
     const socket = this.#socket;
-    if (socket === null || socket.connecting || socket.writableLength > BACKLOG_MAXIMUM_BYTES) return;
+    if (socket === null || socket.connecting || socket.writableLength > BACKLOG_MAXIMUM_BYTES)
+      return;
     socket.write(`${JSON.stringify(message)}\n`);
   }
 

@@ -8,7 +8,9 @@ import type { CacheService } from './cache-service.ts';
 import { errorReply } from './proxy-error.ts';
 import type { Session } from './session.ts';
 
-export const WRONG_PASSWORD = errorReply('WRONGPASS invalid username-password pair or user is disabled.');
+export const WRONG_PASSWORD = errorReply(
+  'WRONGPASS invalid username-password pair or user is disabled.',
+);
 
 /** A wrong password is answered later and later, per address: 50 ms, doubled each time up to 2 s; forgotten after this. */
 const FIRST_DELAY_MS = 50;

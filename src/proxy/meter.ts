@@ -1,5 +1,10 @@
 /** Counts what one cache does on this proxy. Counters only grow; `model/usage.ts` says what each one means. */
-import { COMMAND_GROUPS, LATENCY_BOUNDS_US, type CommandGroup, type LatencyHistogram } from '../model/usage.ts';
+import {
+  COMMAND_GROUPS,
+  LATENCY_BOUNDS_US,
+  type CommandGroup,
+  type LatencyHistogram,
+} from '../model/usage.ts';
 
 /** Kinds of errors told apart; any further ones are counted as `other`, so that a client cannot make names at will. */
 const ERROR_KINDS_MAXIMUM = 64;
@@ -62,5 +67,8 @@ export class Meter {
 }
 
 function byGroup<T>(valueOf: (group: number) => T): Record<CommandGroup, T> {
-  return Object.fromEntries(COMMAND_GROUPS.map((name, group) => [name, valueOf(group)])) as Record<CommandGroup, T>;
+  return Object.fromEntries(COMMAND_GROUPS.map((name, group) => [name, valueOf(group)])) as Record<
+    CommandGroup,
+    T
+  >;
 }

@@ -78,7 +78,13 @@ export class Proxy {
     this.#peers =
       socketPath === undefined || proxies < 2
         ? null
-        : new PeerLink({ index, proxies, socketPath, log, answer: (...question) => this.#answerPeer(...question) });
+        : new PeerLink({
+            index,
+            proxies,
+            socketPath,
+            log,
+            answer: (...question) => this.#answerPeer(...question),
+          });
     const stored = this.#readStored();
     if (stored !== null) this.#take(stored, false);
     this.#link = new ControlLink(
@@ -87,7 +93,10 @@ export class Proxy {
       (message) => this.#onControl(message),
       options.log,
     );
-    this.#usageTimer = setInterval(() => this.#link.send({ type: 'usage', usage: this.usage() }), USAGE_MS);
+    this.#usageTimer = setInterval(
+      () => this.#link.send({ type: 'usage', usage: this.usage() }),
+      USAGE_MS,
+    );
   }
 
   /** Stops accepting, waits for requests under way (at most `graceMs`), closes. */
@@ -98,8 +107,12 @@ export class Proxy {
     const served = [...this.#caches.values()];
     await Promise.all(served.map((cache) => cache.listener.close()));
     const deadline = performance.now() + graceMs;
-    const busy = () => served.some(({ service }) => [...service.sessions.values()].some((session) => session.pending > 0));
-    while (busy() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+    const busy = () =>
+      served.some(({ service }) =>
+        [...service.sessions.values()].some((session) => session.pending > 0),
+      );
+    while (busy() && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 10));
     for (const { service, tls } of served) {
       service.close();
       tls?.close();
@@ -134,7 +147,8 @@ export class Proxy {
   /** Has this process files left for another client? */
   #hasRoom(): boolean {
     let clients = 0;
-    for (const { service, listener } of this.#caches.values()) clients += service.router.meter.connections + listener.opening;
+    for (const { service, listener } of this.#caches.values())
+      clients += service.router.meter.connections + listener.opening;
     return clients < this.#clientsMaximum;
   }
 
@@ -224,13 +238,20 @@ export class Proxy {
           turn: this.#turn,
           pool: this.#pool,
           blocks: this.#blocks,
-        read: this.#read,
+          read: this.#read,
           meter: new Meter(),
           log,
         },
         this.#peers ?? NO_PEERS,
       );
-    const listener = new CacheListener(service, () => this.#nextId(), tls, this.#options.proxies, () => this.#hasRoom(), log);
+    const listener = new CacheListener(
+      service,
+      () => this.#nextId(),
+      tls,
+      this.#options.proxies,
+      () => this.#hasRoom(),
+      log,
+    );
     served = { service, listener, tls, endpointKey: '' };
     this.#caches.set(cache.name, served);
     await listener.open(cache);
@@ -265,7 +286,10 @@ export class Proxy {
       writeFileSync(`${file}.new`, JSON.stringify(topology), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {
-      this.#options.log.error({ err: error }, 'could not keep the topology; a restart without control would not find it');
+      this.#options.log.error(
+        { err: error },
+        'could not keep the topology; a restart without control would not find it',
+      );
     }
   }
 }

@@ -2,12 +2,26 @@
  * Everything that is not a plain forwarded command: the checks that the engine makes before it executes (in its order:
  * logged in? known? arity? allowed here?), then by plan: split, fanned out, blocking, refused, or one of the handlers.
  */
-import { FLAG_MAY_REPLICATE, FLAG_NO_AUTH, FLAG_READONLY, FLAG_WRITE, type Command, type RequestArguments } from '../protocol/command-table.ts';
+import {
+  FLAG_MAY_REPLICATE,
+  FLAG_NO_AUTH,
+  FLAG_READONLY,
+  FLAG_WRITE,
+  type Command,
+  type RequestArguments,
+} from '../protocol/command-table.ts';
 import { hashSlot } from '../protocol/hash-slot.ts';
 import { messageOf } from '../lib/errors.ts';
 import { blockingCommand, mayBlock } from './blocking.ts';
 import type { PlannedCommand } from './command-book.ts';
-import { PLAN_BLOCKING, PLAN_FANOUT, PLAN_FORWARD, PLAN_PROXY, PLAN_REFUSED, PLAN_SPLIT } from './command-plan.ts';
+import {
+  PLAN_BLOCKING,
+  PLAN_FANOUT,
+  PLAN_FORWARD,
+  PLAN_PROXY,
+  PLAN_REFUSED,
+  PLAN_SPLIT,
+} from './command-plan.ts';
 import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
 import { NO_SLOT } from './routing/request.ts';
 import { STALL_BUSY, type Session } from './session.ts';
@@ -28,7 +42,10 @@ export interface Call {
  * Answers a command. A buffer is the reply; null: the handler has replied or reserved its reply itself. While a promise is
  * pending the session takes no further command.
  */
-export type CommandHandler = (session: Session, call: Call) => Buffer | null | Promise<Buffer | null>;
+export type CommandHandler = (
+  session: Session,
+  call: Call,
+) => Buffer | null | Promise<Buffer | null>;
 
 export interface HandlerEntry {
   readonly run: CommandHandler;
@@ -51,7 +68,10 @@ export class SessionCommands {
 
   constructor(handlers: HandlerTable) {
     this.#handlers = new Map(
-      Object.entries(handlers).map(([name, entry]) => [name, typeof entry === 'function' ? { run: entry } : entry]),
+      Object.entries(handlers).map(([name, entry]) => [
+        name,
+        typeof entry === 'function' ? { run: entry } : entry,
+      ]),
     );
   }
 
@@ -74,10 +94,12 @@ export class SessionCommands {
     if (args.argc > limits.argumentsMaximum) return this.refuseSize(session, args);
     const handler = planned === null ? undefined : this.#handlers.get(planned.command.name);
     const queued = client.transaction?.open === true && handler?.unqueued !== true;
-    const blocks = !queued && planned?.kind === PLAN_BLOCKING && mayBlock(planned.command.name, args, buf);
+    const blocks =
+      !queued && planned?.kind === PLAN_BLOCKING && mayBlock(planned.command.name, args, buf);
     if ((blocks || (!queued && wantsDrained(handler, session))) && !session.drained()) return false;
     if (!session.inStep()) return false;
-    if (planned?.kind === PLAN_PROXY && this.#asksPermission(session, planned.command, buf, args)) return false;
+    if (planned?.kind === PLAN_PROXY && this.#asksPermission(session, planned.command, buf, args))
+      return false;
 
     client.muted = client.replyOff || client.skipNext;
     client.skipNext = false;
@@ -95,7 +117,11 @@ export class SessionCommands {
       this.#execute(session, planned!, handler, blocks, buf, start, end, args);
     }
     if (client.muted && !client.replyOff) client.muted = false;
-    if (client.tracking !== null && client.transaction?.open !== true && planned?.command.name !== 'client|caching') {
+    if (
+      client.tracking !== null &&
+      client.transaction?.open !== true &&
+      planned?.command.name !== 'client|caching'
+    ) {
       client.tracking.caching = false;
     }
     this.updateSpecial(session);
@@ -119,8 +145,12 @@ export class SessionCommands {
     const limits = session.service.cache.limits;
     session.reply(
       args.argc > limits.argumentsMaximum
-        ? errorReply(`ERR ${args.argc} arguments in one request exceed the limit of ${limits.argumentsMaximum} of this cache`)
-        : errorReply(`ERR a key or channel name exceeds the limit of ${limits.keyMaximumBytes} bytes of this cache`),
+        ? errorReply(
+            `ERR ${args.argc} arguments in one request exceed the limit of ${limits.argumentsMaximum} of this cache`,
+          )
+        : errorReply(
+            `ERR a key or channel name exceeds the limit of ${limits.keyMaximumBytes} bytes of this cache`,
+          ),
     );
     return true;
   }
@@ -141,9 +171,19 @@ export class SessionCommands {
   }
 
   /** Why the engine would not execute this; null when it would. */
-  #refusal(session: Session, planned: PlannedCommand | null, buf: Buffer, args: RequestArguments): Buffer | null {
-    if (!session.authenticated && (planned === null || (planned.command.flags & FLAG_NO_AUTH) === 0)) {
-      return planned?.command.name === 'exec' ? abortExec(session, 'NOAUTH Authentication required.') : NO_AUTH;
+  #refusal(
+    session: Session,
+    planned: PlannedCommand | null,
+    buf: Buffer,
+    args: RequestArguments,
+  ): Buffer | null {
+    if (
+      !session.authenticated &&
+      (planned === null || (planned.command.flags & FLAG_NO_AUTH) === 0)
+    ) {
+      return planned?.command.name === 'exec'
+        ? abortExec(session, 'NOAUTH Authentication required.')
+        : NO_AUTH;
     }
     if (planned === null) return unknownCommand(buf, args);
     const { command } = planned;
@@ -160,7 +200,12 @@ export class SessionCommands {
     }
     if (planned.kind === PLAN_REFUSED) return noPermission(session.client.user, command.name);
     const { subscriptions, resp } = session.client;
-    if (resp === 2 && subscriptions !== null && subscriptions.count > 0 && !SUBSCRIBED_COMMANDS.has(command.name)) {
+    if (
+      resp === 2 &&
+      subscriptions !== null &&
+      subscriptions.count > 0 &&
+      !SUBSCRIBED_COMMANDS.has(command.name)
+    ) {
       return errorReply(
         `ERR Can't execute '${command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
       );
@@ -176,7 +221,12 @@ export class SessionCommands {
    * For the proxy's own commands: the engine's refusal, null when the user may, undefined when the engine is still to be
    * asked.
    */
-  #verdict(session: Session, command: Command, buf: Buffer, args: RequestArguments): Buffer | null | undefined {
+  #verdict(
+    session: Session,
+    command: Command,
+    buf: Buffer,
+    args: RequestArguments,
+  ): Buffer | null | undefined {
     const { service, client } = session;
     const user = service.user(client.user);
     if (service.permissions.isFree(user, command)) return null;
@@ -184,8 +234,14 @@ export class SessionCommands {
   }
 
   /** Asks the engine whether the user may, if nobody has yet. True: come again when the stall is over. */
-  #asksPermission(session: Session, command: Command, buf: Buffer, args: RequestArguments): boolean {
-    if (!session.authenticated || command.subcommands !== null || !command.fits(args.argc)) return false;
+  #asksPermission(
+    session: Session,
+    command: Command,
+    buf: Buffer,
+    args: RequestArguments,
+  ): boolean {
+    if (!session.authenticated || command.subcommands !== null || !command.fits(args.argc))
+      return false;
     if (this.#verdict(session, command, buf, args) !== undefined) return false;
     const { service, client } = session;
     session.stall(STALL_BUSY);
@@ -212,7 +268,11 @@ export class SessionCommands {
     }
     const slot = slotOf(command, buf, args, session.service.cache.limits.keyMaximumBytes);
     if (slot === KEY_TOO_LONG) {
-      session.reply(errorReply(`ERR a key exceeds the limit of ${session.service.cache.limits.keyMaximumBytes} bytes of this cache`));
+      session.reply(
+        errorReply(
+          `ERR a key exceeds the limit of ${session.service.cache.limits.keyMaximumBytes} bytes of this cache`,
+        ),
+      );
       return;
     }
     if (isRefusedWrite(session, planned)) {
@@ -236,7 +296,8 @@ export class SessionCommands {
         else session.forward(planned, buf, start, end, slot);
         return;
       case PLAN_FORWARD:
-        if (session.client.tracking?.caching === true) forwardAfterCaching(session, planned, buf, start, end, slot);
+        if (session.client.tracking?.caching === true)
+          forwardAfterCaching(session, planned, buf, start, end, slot);
         else session.forward(planned, buf, start, end, slot);
         return;
       default:
@@ -256,7 +317,8 @@ export class SessionCommands {
     // A copy: the handler may take its time, the read buffer does not wait.
     const bytes = Buffer.from(buf.subarray(start, end));
     const list: Buffer[] = [];
-    for (let i = 0; i < args.argc; i++) list.push(bytes.subarray(args.argStart[i]! - start, args.argEnd[i]! - start));
+    for (let i = 0; i < args.argc; i++)
+      list.push(bytes.subarray(args.argStart[i]! - start, args.argEnd[i]! - start));
     const call: Call = { planned, command: planned.command, args: list, bytes };
     const result = handler.run(session, call);
     if (result === null) return;
@@ -268,7 +330,10 @@ export class SessionCommands {
     session.stall(STALL_BUSY);
     void result
       .catch((error: unknown) => {
-        session.service.router.log.error({ err: error, command: planned.command.name }, 'a command handler failed');
+        session.service.router.log.error(
+          { err: error, command: planned.command.name },
+          'a command handler failed',
+        );
         return errorReply(`ERR ${messageOf(error)}`);
       })
       .then((reply) => {
@@ -308,7 +373,12 @@ function forwardAfterCaching(
 }
 
 /** Slot of the first key, NO_SLOT without keys, KEY_TOO_LONG. */
-function slotOf(command: Command, buf: Buffer, args: RequestArguments, keyMaximumBytes: number): number {
+function slotOf(
+  command: Command,
+  buf: Buffer,
+  args: RequestArguments,
+  keyMaximumBytes: number,
+): number {
   const key = command.firstKeyOf(buf, args);
   if (key === 0) return NO_SLOT;
   const start = args.argStart[key]!;
@@ -328,7 +398,10 @@ function unknownCommand(buf: Buffer, args: RequestArguments): Buffer {
   for (let i = 1; i < args.argc && shown.length < 128; i++) {
     shown += `'${text(buf, args, i).slice(0, 128 - shown.length)}' `;
   }
-  return errorReply(`ERR unknown command '${text(buf, args, 0).slice(0, 128)}', with args beginning with: ${shown}`, 'latin1');
+  return errorReply(
+    `ERR unknown command '${text(buf, args, 0).slice(0, 128)}', with args beginning with: ${shown}`,
+    'latin1',
+  );
 }
 
 function unknownSubcommand(container: Command, buf: Buffer, args: RequestArguments): Buffer {
@@ -340,7 +413,9 @@ function unknownSubcommand(container: Command, buf: Buffer, args: RequestArgumen
 
 /** An argument as the engine prints it: up to its first zero byte. */
 function wordsOf(buf: Buffer, args: RequestArguments): string[] {
-  return Array.from({ length: args.argc }, (_, i) => buf.toString('latin1', args.argStart[i], args.argEnd[i]));
+  return Array.from({ length: args.argc }, (_, i) =>
+    buf.toString('latin1', args.argStart[i], args.argEnd[i]),
+  );
 }
 
 function text(buf: Buffer, args: RequestArguments, index: number): string {

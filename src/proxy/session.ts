@@ -9,7 +9,12 @@
  */
 import type { Socket } from 'node:net';
 import { COMMAND_GROUPS } from '../model/usage.ts';
-import { FLAG_WRITE, KEYS_FIXED, KEYS_NONE, type RequestArguments } from '../protocol/command-table.ts';
+import {
+  FLAG_WRITE,
+  KEYS_FIXED,
+  KEYS_NONE,
+  type RequestArguments,
+} from '../protocol/command-table.ts';
 import { hashSlot } from '../protocol/hash-slot.ts';
 import { inlineToResp } from '../protocol/inline-request.ts';
 import {
@@ -129,7 +134,13 @@ export class Session implements RequestSink, Flushable {
   /** Since when a subscriber has been above the soft limit, ms; 0 when it is not. */
   #softLimitSinceMs = 0;
 
-  constructor(service: CacheService, socket: Socket, id: number, reader: boolean, client: ClientState) {
+  constructor(
+    service: CacheService,
+    socket: Socket,
+    id: number,
+    reader: boolean,
+    client: ClientState,
+  ) {
     this.id = id;
     this.service = service;
     this.socket = socket;
@@ -217,11 +228,13 @@ export class Session implements RequestSink, Flushable {
     const { subscriptions, monitor } = this.client;
     // Others have pushes, too: invalidations, beside replies as large as they like.
     const subscribed = monitor !== null || (subscriptions !== null && subscriptions.count > 0);
-    if (waiting > (subscribed ? limits.pubsubOutputHardBytes : limits.outputMaximumBytes)) return this.#cutSlowReader();
+    if (waiting > (subscribed ? limits.pubsubOutputHardBytes : limits.outputMaximumBytes))
+      return this.#cutSlowReader();
     if (subscribed && waiting > limits.pubsubOutputSoftBytes) {
       const now = Date.now();
       if (this.#softLimitSinceMs === 0) this.#softLimitSinceMs = now;
-      else if (now - this.#softLimitSinceMs > limits.pubsubOutputSoftSeconds * 1000) return this.#cutSlowReader();
+      else if (now - this.#softLimitSinceMs > limits.pubsubOutputSoftSeconds * 1000)
+        return this.#cutSlowReader();
     } else {
       this.#softLimitSinceMs = 0;
     }
@@ -279,7 +292,8 @@ export class Session implements RequestSink, Flushable {
   }
 
   onLastPiece(request: Request, buf: Buffer, start: number, end: number): void {
-    if (request.part >= 0) this.#router.meter.answered(request.part, this.#turn.nowUs - request.startedUs);
+    if (request.part >= 0)
+      this.#router.meter.answered(request.part, this.#turn.nowUs - request.startedUs);
     this.#write(buf, start, end);
     if (this.#heldPushes !== null) this.#writeHeldPushes();
     this.#advance();
@@ -306,7 +320,8 @@ export class Session implements RequestSink, Flushable {
   // ---- what commands do with a session -------------------------------------------------------------------------------
 
   stall(reason: number): void {
-    if ((this.#stall & reason) === 0 && reason !== STALL_BUSY && reason !== STALL_DRAIN) this.#router.meter.pauses++;
+    if ((this.#stall & reason) === 0 && reason !== STALL_BUSY && reason !== STALL_DRAIN)
+      this.#router.meter.pauses++;
     this.#stall |= reason;
   }
 
@@ -316,14 +331,26 @@ export class Session implements RequestSink, Flushable {
   }
 
   /** Sends `bytes` (one request) on; the reply takes its place in order. */
-  forward(planned: PlannedCommand | null, bytes: Buffer, start: number, end: number, slot: number): Request {
+  forward(
+    planned: PlannedCommand | null,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    slot: number,
+  ): Request {
     const request = this.prepare(planned, bytes, start, end, slot);
     this.#router.route(request);
     return request;
   }
 
   /** As `forward`, without sending. */
-  prepare(planned: PlannedCommand | null, bytes: Buffer, start: number, end: number, slot: number): Request {
+  prepare(
+    planned: PlannedCommand | null,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    slot: number,
+  ): Request {
     const request = this.#router.pool.take();
     request.sink = this;
     request.buf = bytes;
@@ -399,7 +426,9 @@ export class Session implements RequestSink, Flushable {
 
   #checkRequestSize(sizeBytes: number): void {
     if (sizeBytes <= this.service.cache.limits.requestMaximumBytes) return;
-    this.#fail(`ERR request of more than ${this.service.cache.limits.requestMaximumBytes} bytes exceeds the limit of this cache`);
+    this.#fail(
+      `ERR request of more than ${this.service.cache.limits.requestMaximumBytes} bytes exceeds the limit of this cache`,
+    );
   }
 
   #parse(buf: Buffer, from: number, length: number, stable: boolean): void {
@@ -427,7 +456,14 @@ export class Session implements RequestSink, Flushable {
   }
 
   /** Handles what the scanner found at `start`. Returns where to go on, or -1 to come again with the same bytes later. */
-  #take(code: number, buf: Buffer, start: number, length: number, scanner: RequestScanner, stable: boolean): number {
+  #take(
+    code: number,
+    buf: Buffer,
+    start: number,
+    length: number,
+    scanner: RequestScanner,
+    stable: boolean,
+  ): number {
     const end = scanner.end;
     if (code === SCAN_REQUEST) return this.#dispatch(buf, start, end, scanner, stable) ? end : -1;
     if (code === SCAN_EMPTY) return end;
@@ -448,15 +484,28 @@ export class Session implements RequestSink, Flushable {
   }
 
   /** Sends one request on its way. False: nothing was done, come again when the stall is over. */
-  #dispatch(buf: Buffer, start: number, end: number, args: RequestArguments, stable: boolean): boolean {
+  #dispatch(
+    buf: Buffer,
+    start: number,
+    end: number,
+    args: RequestArguments,
+    stable: boolean,
+  ): boolean {
     const router = this.#router;
     const planned = router.book!.lookup(buf, args);
-    if (this.special || planned === null || planned.kind !== PLAN_FORWARD || (this.reader && mayWrite(planned))) {
+    if (
+      this.special ||
+      planned === null ||
+      planned.kind !== PLAN_FORWARD ||
+      (this.reader && mayWrite(planned))
+    ) {
       const taken = this.service.commands.dispatch(this, planned, buf, start, end, args);
-      if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES) this.stall(STALL_FULL);
+      if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES)
+        this.stall(STALL_FULL);
       return taken;
     }
-    if (args.argc > this.service.cache.limits.argumentsMaximum) return this.service.commands.refuseSize(this, args);
+    if (args.argc > this.service.cache.limits.argumentsMaximum)
+      return this.service.commands.refuseSize(this, args);
     const command = planned.command;
     let slot = NO_SLOT;
     if (command.keysMode !== KEYS_NONE) {
@@ -482,22 +531,25 @@ export class Session implements RequestSink, Flushable {
     const request = this.prepare(planned, buf, start, end, slot);
     request.stable = stable;
     router.route(request);
-    if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES) this.stall(STALL_FULL);
+    if (this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES)
+      this.stall(STALL_FULL);
     this.#checkCongestion(request);
     return true;
   }
 
   /**
    * May the next request go by the slot map as it is now? Not while older ones, sent by an older map, are under way: two
-   * commands for one key could change places. Then it stalls until they are answered.
+   * commands for one key could change places. Nor while one waits for another try: this one would be executed first, and
+   * the waiting one had to be given up. Then it stalls until they are answered.
    */
   inStep(): boolean {
-    if (this.#epoch === this.#router.epoch) return true;
+    if (this.#epoch === this.#router.epoch && this.#retrying === 0) return true;
     if (this.#head !== null) {
       this.stall(STALL_DRAIN);
       return false;
     }
     this.#epoch = this.#router.epoch;
+    this.#retrying = 0;
     return true;
   }
 
@@ -544,7 +596,8 @@ export class Session implements RequestSink, Flushable {
       this.#writeHeld(head);
     }
     if (this.#stall !== 0) this.#afterAdvance();
-    if ((this.#closeAfterReplies || this.#ended) && this.#head === null) this.#turn.flushSession(this);
+    if ((this.#closeAfterReplies || this.#ended) && this.#head === null)
+      this.#turn.flushSession(this);
   }
 
   #afterAdvance(): void {
@@ -580,7 +633,12 @@ export class Session implements RequestSink, Flushable {
     for (let request = this.#head; request !== null; request = request.next) {
       if (request === done) before = false;
       if (request.state !== REQUEST_RETRYING) continue;
-      if (before && request.slot === done.slot && done.replyBuf === null) {
+      if (
+        before &&
+        request.slot === done.slot &&
+        request.slot !== NO_COMMAND &&
+        done.replyBuf === null
+      ) {
         request.state = REQUEST_DONE;
         request.superseded = true;
         hideMove(request);
@@ -681,7 +739,7 @@ export class Session implements RequestSink, Flushable {
     this.#out.clear();
     this.#unread = [];
     this.#input = null;
-    for (let request = this.#head; request !== null; ) {
+    for (let request = this.#head; request !== null;) {
       const next: Request | null = request.next;
       request.next = null;
       // On its way: the reply is thrown away when it comes.

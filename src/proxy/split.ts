@@ -6,10 +6,16 @@
 import type { Command, RequestArguments } from '../protocol/command-table.ts';
 import { hashSlot, SLOT_COUNT } from '../protocol/hash-slot.ts';
 import { REPLY_INCOMPLETE, ReplyScanner } from '../protocol/reply-scanner.ts';
-import { decodeReply, encodeReply, itemsOf, RespError, type RespValue } from '../protocol/resp-value.ts';
+import {
+  decodeReply,
+  encodeReply,
+  itemsOf,
+  RespError,
+  type RespValue,
+} from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { CLUSTER_DOWN, errorReply, OK_REPLY, wrongArity } from './proxy-error.ts';
-import type { Request } from './routing/request.ts';
+import { REQUEST_RETRYING, type Request } from './routing/request.ts';
 import type { RequestSink } from './routing/request-sink.ts';
 import type { Session } from './session.ts';
 
@@ -51,7 +57,9 @@ export function splitByShard(
   }
   const positions = [...bySlot.values()];
   const gather = new Gather(session, planned, positions.length, end - start, (replies) =>
-    command.responsePolicy === null ? mergeByKey(replies, positions, keys.length) : mergeReplies(command, replies, 2),
+    command.responsePolicy === null
+      ? mergeByKey(replies, positions, keys.length)
+      : mergeReplies(command, replies, 2),
   );
   let part = 0;
   for (const [slot, group] of bySlot) {
@@ -64,7 +72,13 @@ export function splitByShard(
 }
 
 /** Sends one copy to every shard (and for `all_nodes` to replicas as well). */
-export function fanOut(session: Session, planned: PlannedCommand, buf: Buffer, start: number, end: number): void {
+export function fanOut(
+  session: Session,
+  planned: PlannedCommand,
+  buf: Buffer,
+  start: number,
+  end: number,
+): void {
   const { router } = session.service;
   const targets = shardSlots(router.owners);
   if (targets.size === 0) {
@@ -72,8 +86,12 @@ export function fanOut(session: Session, planned: PlannedCommand, buf: Buffer, s
     return;
   }
   const replicas = planned.command.requestPolicy === 'all_nodes' ? router.replicas() : [];
-  const gather = new Gather(session, planned, targets.size + replicas.length, end - start, (replies) =>
-    mergeReplies(planned.command, replies, session.client.resp),
+  const gather = new Gather(
+    session,
+    planned,
+    targets.size + replicas.length,
+    end - start,
+    (replies) => mergeReplies(planned.command, replies, session.client.resp),
   );
   const bytes = Buffer.from(buf.subarray(start, end));
   let part = 0;
@@ -144,7 +162,12 @@ class Gather implements RequestSink {
     router.route(request);
   }
 
-  onRetrying(): void {}
+  onRetrying(): void {
+    if (this.#session.closed) return;
+    // Its parts are in no session's list: their place waits for them.
+    this.#place.state = REQUEST_RETRYING;
+    this.#session.onRetrying();
+  }
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
     this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
@@ -175,7 +198,10 @@ export function mergeReplies(command: Command, replies: readonly Buffer[], resp:
   const values = replies.map((reply) => decodeReply(reply));
   switch (policy) {
     case 'agg_sum':
-      return encodeReply(values.reduce<number>((sum, value) => sum + Number(value), 0), resp);
+      return encodeReply(
+        values.reduce<number>((sum, value) => sum + Number(value), 0),
+        resp,
+      );
     case 'agg_min':
       return encodeReply(Math.min(...values.map(Number)), resp);
     case 'agg_max':
@@ -183,19 +209,28 @@ export function mergeReplies(command: Command, replies: readonly Buffer[], resp:
     case 'agg_logical_and':
     case 'agg_logical_or': {
       const every = policy === 'agg_logical_and';
-      const columns = itemsOf(values[0]).map((_, i) => values.map((value) => Number(itemsOf(value)[i])));
+      const columns = itemsOf(values[0]).map((_, i) =>
+        values.map((value) => Number(itemsOf(value)[i])),
+      );
       return encodeReply(
         columns.map((column) => (every ? Math.min(...column) : Math.max(...column))),
         resp,
       );
     }
     default:
-      return encodeReply(values.flatMap((value): readonly RespValue[] => itemsOf(value)), resp);
+      return encodeReply(
+        values.flatMap((value): readonly RespValue[] => itemsOf(value)),
+        resp,
+      );
   }
 }
 
 /** Arrays with one element for each key, brought back into the order of the keys. The elements' bytes are not decoded. */
-function mergeByKey(replies: readonly Buffer[], positions: readonly number[][], count: number): Buffer {
+function mergeByKey(
+  replies: readonly Buffer[],
+  positions: readonly number[][],
+  count: number,
+): Buffer {
   const elements: Buffer[] = Array.from({ length: count });
   const scanner = new ReplyScanner();
   for (const [part, reply] of replies.entries()) {
@@ -203,7 +238,8 @@ function mergeByKey(replies: readonly Buffer[], positions: readonly number[][], 
     let pos = reply.indexOf(10) + 1;
     for (const position of positions[part]!) {
       const end = scanner.scan(reply, pos, reply.length);
-      if (end <= REPLY_INCOMPLETE) return errorReply('ERR a node answered with fewer elements than keys');
+      if (end <= REPLY_INCOMPLETE)
+        return errorReply('ERR a node answered with fewer elements than keys');
       elements[position] = reply.subarray(pos, end);
       pos = end;
     }

@@ -41,7 +41,17 @@ const WATCHED_KEYS_MAXIMUM = 1000;
 const WATCH_PAUSE_MS = 25;
 
 /** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
-const BATCHED_COMMANDS: ReadonlySet<string> = new Set(['ping', 'echo', 'select', 'role', 'info', 'unwatch', 'msetex', 'publish', 'spublish']);
+const BATCHED_COMMANDS: ReadonlySet<string> = new Set([
+  'ping',
+  'echo',
+  'select',
+  'role',
+  'info',
+  'unwatch',
+  'msetex',
+  'publish',
+  'spublish',
+]);
 const EXECUTE = encodeRequest(['EXEC']);
 const MULTI = encodeRequest(['MULTI']);
 const EXEC_ABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
@@ -101,7 +111,12 @@ export function queueCommand(
   return QUEUED_REPLY;
 }
 
-function queueRefusal(session: Session, planned: PlannedCommand, buf: Buffer, args: RequestArguments): Buffer | null {
+function queueRefusal(
+  session: Session,
+  planned: PlannedCommand,
+  buf: Buffer,
+  args: RequestArguments,
+): Buffer | null {
   const { command, kind } = planned;
   const transaction = session.client.transaction!;
   const { cache } = session.service;
@@ -110,7 +125,9 @@ function queueRefusal(session: Session, planned: PlannedCommand, buf: Buffer, ar
   if (transaction.sizeBytes > requestMaximumBytes) {
     // It could only be refused: nothing of it is kept.
     transaction.commands = [];
-    return errorReply(`ERR a transaction of more than ${requestMaximumBytes} bytes exceeds the limit of this cache`);
+    return errorReply(
+      `ERR a transaction of more than ${requestMaximumBytes} bytes exceeds the limit of this cache`,
+    );
   }
   const merged = kind === PLAN_FANOUT || (cache.sharding && command.name === 'info');
   const answered = kind === PLAN_PROXY && !BATCHED_COMMANDS.has(command.name);
@@ -154,14 +171,23 @@ function execute(session: Session): Buffer | null | Promise<Buffer | null> {
     return EXEC_ABORT;
   }
   if (transaction.broken) return encodeReply(NULL_ARRAY, client.resp);
-  const crossed = transaction.watcher !== null && transaction.slot !== NO_SLOT && transaction.slot !== transaction.watchedSlot;
+  const crossed =
+    transaction.watcher !== null &&
+    transaction.slot !== NO_SLOT &&
+    transaction.slot !== transaction.watchedSlot;
   if (crossed && service.cache.sharding) {
     transaction.watcher!.destroy();
     return CROSS_SLOT;
   }
-  if (transaction.commands.length === 0 && transaction.watcher === null) return Buffer.from('*0\r\n');
+  if (transaction.commands.length === 0 && transaction.watcher === null)
+    return Buffer.from('*0\r\n');
   const caching = client.tracking?.prefix ?? null;
-  const batch = Buffer.concat([...(caching === null ? [] : [caching]), MULTI, ...transaction.commands, EXECUTE]);
+  const batch = Buffer.concat([
+    ...(caching === null ? [] : [caching]),
+    MULTI,
+    ...transaction.commands,
+    EXECUTE,
+  ]);
   const preceding = transaction.commands.length + (caching === null ? 1 : 2);
   if (!isPrivate(transaction)) {
     const request = session.prepare(null, batch, 0, batch.length, transaction.slot);
@@ -194,14 +220,20 @@ async function executePrivately(
   const slot = transaction.slot === NO_SLOT ? transaction.watchedSlot : transaction.slot;
   const upstream =
     transaction.watcher ?? service.router.openLike(session.lane!, service.router.ownerOf(slot));
-  const reply = await service.router.askBytes(batch, { fixed: upstream, preceding, repeatable: false });
+  const reply = await service.router.askBytes(batch, {
+    fixed: upstream,
+    preceding,
+    repeatable: false,
+  });
   // EXEC leaves nothing on the connection; a client that tracks wants to hear of what was read over it.
-  if (transaction.database === null && reply[0] !== MINUS) service.router.givePrivate(session.lane!, upstream);
+  if (transaction.database === null && reply[0] !== MINUS)
+    service.router.givePrivate(session.lane!, upstream);
   else upstream.destroy();
   if (isTransient(reply)) return encodeReply(NULL_ARRAY, client.resp);
   // Neither refused nor aborted: SELECT was executed.
   const executed = reply[0] === STAR && reply[1] !== MINUS;
-  if (transaction.database !== null && executed) session.service.login.selectDatabase(session, transaction.database);
+  if (transaction.database !== null && executed)
+    session.service.login.selectDatabase(session, transaction.database);
   return reply;
 }
 
@@ -249,7 +281,16 @@ async function watch(session: Session, call: Call): Promise<Buffer> {
 function isTransient(reply: Buffer): boolean {
   if (reply[0] !== MINUS) return false;
   const kind = reply.toString('latin1', 1, Math.max(1, reply.indexOf(32)));
-  return ['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'LOADING', 'MASTERDOWN', 'READONLY', 'NODELOST'].includes(kind);
+  return [
+    'MOVED',
+    'ASK',
+    'TRYAGAIN',
+    'CLUSTERDOWN',
+    'LOADING',
+    'MASTERDOWN',
+    'READONLY',
+    'NODELOST',
+  ].includes(kind);
 }
 
 function newTransaction(): Transaction {

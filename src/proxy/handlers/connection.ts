@@ -43,7 +43,8 @@ function select(session: Session, call: Call): Buffer {
   if (!/^-?\d{1,18}$/.test(text)) return errorReply('ERR value is not an integer or out of range');
   const database = Number(text);
   const { cache } = session.service;
-  if (database < 0 || database >= databasesOf(session)) return errorReply('ERR DB index is out of range');
+  if (database < 0 || database >= databasesOf(session))
+    return errorReply('ERR DB index is out of range');
   if (cache.sharding && database !== 0 && databasesOf(session) === 1) {
     return errorReply('ERR SELECT is not allowed in cluster mode');
   }
@@ -77,8 +78,10 @@ async function hello(session: Session, call: Call): Promise<Buffer> {
   let resp = client.resp;
   if (args.length > 1) {
     const version = args[1]!.toString('latin1');
-    if (!/^-?\d{1,18}$/.test(version)) return errorReply('ERR Protocol version is not an integer or out of range');
-    if (version !== '2' && version !== '3') return errorReply('NOPROTO unsupported protocol version');
+    if (!/^-?\d{1,18}$/.test(version))
+      return errorReply('ERR Protocol version is not an integer or out of range');
+    if (version !== '2' && version !== '3')
+      return errorReply('NOPROTO unsupported protocol version');
     resp = version === '3' ? 3 : 2;
   }
   let credentials: [string, Buffer] | null = null;
@@ -93,10 +96,14 @@ async function hello(session: Session, call: Call): Promise<Buffer> {
       if (!isClientName(name)) return errorReply(BAD_NAME);
       i++;
     } else {
-      return errorReply(`ERR Syntax error in HELLO option '${args[i]!.toString('latin1')}'`, 'latin1');
+      return errorReply(
+        `ERR Syntax error in HELLO option '${args[i]!.toString('latin1')}'`,
+        'latin1',
+      );
     }
   }
-  if (credentials !== null && !(await service.login.authenticate(session, ...credentials))) return WRONG_PASSWORD;
+  if (credentials !== null && !(await service.login.authenticate(session, ...credentials)))
+    return WRONG_PASSWORD;
   if (!session.authenticated) {
     return errorReply(
       'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',

@@ -30,10 +30,14 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
   }
   const request = router.pool.take();
   const name = channel.toString('latin1');
-  request.sink = new ReceiverCount(session, session.reserve(call.planned, call.bytes.length), (counted) => {
-    const { clients, upstream } = hub.receivers(kind, name, router.ownerOf(slot));
-    return clients + Math.max(0, counted - upstream);
-  });
+  request.sink = new ReceiverCount(
+    session,
+    session.reserve(call.planned, call.bytes.length),
+    (counted) => {
+      const { clients, upstream } = hub.receivers(kind, name, router.ownerOf(slot));
+      return clients + Math.max(0, counted - upstream);
+    },
+  );
   request.buf = call.bytes;
   request.start = 0;
   request.end = call.bytes.length;

@@ -73,21 +73,31 @@ export class CacheListener {
   /** No new connections; those that are there stay. */
   async close(): Promise<void> {
     const servers = this.#servers.splice(0);
-    await Promise.all(servers.map((server) => new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      // close() waits for connections; they belong to the service, not to the port.
-      resolve();
-    })));
+    await Promise.all(
+      servers.map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => resolve());
+            // close() waits for connections; they belong to the service, not to the port.
+            resolve();
+          }),
+      ),
+    );
   }
 
   #listen(cache: TopologyCache, port: number, reader: boolean): Promise<void> {
-    const plain = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) => this.#accept(socket, reader));
+    const plain = createServer(
+      { noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: true },
+      (socket) => this.#accept(socket, reader),
+    );
     this.#servers.push(plain);
     return new Promise((resolve, reject) => {
       plain.once('error', reject);
       plain.listen({ port, host: cache.bind, reusePort: true, backlog: BACKLOG }, () => {
         plain.off('error', reject);
-        plain.on('error', (error) => this.#log.error({ err: error, port }, 'listening socket failed'));
+        plain.on('error', (error) =>
+          this.#log.error({ err: error, port }, 'listening socket failed'),
+        );
         resolve();
       });
     });
@@ -200,7 +210,10 @@ export class CacheListener {
       socket.on('error', () => socket.destroy());
       socket.end(TOO_MANY_CLIENTS);
       // Very many at once go without a word.
-      setTimeout(() => socket.destroy(), this.#opening.size < REFUSED_MAXIMUM ? LINGER_MS : 0).unref();
+      setTimeout(
+        () => socket.destroy(),
+        this.#opening.size < REFUSED_MAXIMUM ? LINGER_MS : 0,
+      ).unref();
       this.#opening.add(socket);
       socket.once('close', () => this.#opening.delete(socket));
       return null;
@@ -223,4 +236,6 @@ export class CacheListener {
 }
 
 /** `handle` is how net.Server itself makes its sockets; only the type does not know it. */
-type SocketOptions = Omit<NonNullable<ConstructorParameters<typeof Socket>[0]>, 'handle'> & { handle: object };
+type SocketOptions = Omit<NonNullable<ConstructorParameters<typeof Socket>[0]>, 'handle'> & {
+  handle: object;
+};

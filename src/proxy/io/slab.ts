@@ -27,7 +27,13 @@ export class Slab {
 }
 
 /** Short pieces by a loop, longer ones by the runtime's copy: a call into it costs about as much as 32 bytes of loop. */
-export function copyBytes(from: Uint8Array, start: number, end: number, to: Buffer, at: number): void {
+export function copyBytes(
+  from: Uint8Array,
+  start: number,
+  end: number,
+  to: Buffer,
+  at: number,
+): void {
   if (end - start > 32) {
     (from as Buffer).copy(to, at, start, end);
     return;

@@ -35,7 +35,11 @@ export class TlsContext {
   }
 
   wrap(socket: Socket): TLSSocket {
-    return new TLSSocket(socket, { isServer: true, secureContext: this.#context, requestCert: false });
+    return new TLSSocket(socket, {
+      isServer: true,
+      secureContext: this.#context,
+      requestCert: false,
+    });
   }
 
   close(): void {
@@ -51,15 +55,20 @@ export class TlsContext {
       this.#log.info({ certFile: this.#tls.certFile }, 'certificate reloaded');
     } catch (error) {
       // Half-written or wrong: the old one goes on; the next change is looked at again.
-      this.#log.warn({ certFile: this.#tls.certFile, err: messageOf(error) }, 'certificate not reloaded');
+      this.#log.warn(
+        { certFile: this.#tls.certFile, err: messageOf(error) },
+        'certificate not reloaded',
+      );
     }
   }
 
   #readStamp(): string {
-    return [this.#tls.certFile, this.#tls.keyFile].map((file) => {
-      const { mtimeMs, ino, size } = statSync(file);
-      return `${mtimeMs}/${ino}/${size}`;
-    }).join(' ');
+    return [this.#tls.certFile, this.#tls.keyFile]
+      .map((file) => {
+        const { mtimeMs, ino, size } = statSync(file);
+        return `${mtimeMs}/${ino}/${size}`;
+      })
+      .join(' ');
   }
 
   #load(): SecureContext {

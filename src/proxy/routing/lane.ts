@@ -66,11 +66,22 @@ export function laneKey(kind: LaneKind): string {
 /** What a connection of this kind says first: set up as the system user, it then becomes the user's. */
 export function laneHandshake(kind: LaneKind): Handshake & { readonly bytes: Buffer } {
   const commands: (string | number)[][] = [
-    ['HELLO', kind.resp, 'AUTH', SYSTEM_USER_NAME, kind.systemSecret, 'SETNAME', 'springtide-proxy'],
+    [
+      'HELLO',
+      kind.resp,
+      'AUTH',
+      SYSTEM_USER_NAME,
+      kind.systemSecret,
+      'SETNAME',
+      'springtide-proxy',
+    ],
   ];
   if (kind.database !== 0) commands.push(['SELECT', kind.database]);
   if (kind.readonly && kind.sharded) commands.push(['READONLY']);
   if (kind.noTouch) commands.push(['CLIENT', 'NO-TOUCH', 'ON']);
   if (kind.user !== SYSTEM_USER_NAME) commands.push(['AUTH', kind.user, kind.secret]);
-  return { bytes: Buffer.concat(commands.map((command) => encodeRequest(command))), replies: commands.length };
+  return {
+    bytes: Buffer.concat(commands.map((command) => encodeRequest(command))),
+    replies: commands.length,
+  };
 }

@@ -86,9 +86,12 @@ async function readUnsharded(
   const answered = roles.filter((role) => role !== null);
   if (answered.length === 0) return null;
   const primaries = answered.filter((role) => role.primary);
-  const hinted = new Set(cache.nodes.filter((node) => node.role === 'primary').map((node) => node.id));
+  const hinted = new Set(
+    cache.nodes.filter((node) => node.role === 'primary').map((node) => node.id),
+  );
   const primary =
-    primaries.find((role) => hinted.has(role.seed.id)) ?? primaries.sort((a, b) => b.replicas - a.replicas)[0];
+    primaries.find((role) => hinted.has(role.seed.id)) ??
+    primaries.sort((a, b) => b.replicas - a.replicas)[0];
   const primaryAt = primary === undefined ? -1 : answered.indexOf(primary);
   return {
     owners: new Int32Array(SLOT_COUNT).fill(primaryAt),

@@ -32,7 +32,8 @@ export function parseClusterNodes(text: string, selfHost: string): ViewedNode[] 
   const nodes: ViewedNode[] = [];
   for (const line of text.split('\n')) {
     const [id, address, flags, primaryId, , , epoch, , ...ranges] = line.trim().split(' ');
-    if (id === undefined || address === undefined || flags === undefined || epoch === undefined) continue;
+    if (id === undefined || address === undefined || flags === undefined || epoch === undefined)
+      continue;
     const flag = new Set(flags.split(','));
     if (flag.has('noaddr') || flag.has('handshake')) continue;
     const hostPort = address.split(/[@,]/, 1)[0]!;
@@ -66,7 +67,11 @@ export function mergeViews(views: readonly (readonly ViewedNode[])[]): SlotView 
   for (const view of views) {
     for (const node of view) {
       const known = nodes.get(node.id);
-      if (known === undefined || node.epoch > known.epoch || (known.primary !== node.primary && !node.primary)) {
+      if (
+        known === undefined ||
+        node.epoch > known.epoch ||
+        (known.primary !== node.primary && !node.primary)
+      ) {
         nodes.set(node.id, node);
       }
       if (!node.primary) continue;

@@ -112,7 +112,11 @@ export class Upstream implements Flushable {
     socket.on('connect', () => {
       if (handshake.replies === 0) this.#becomeReady();
       else if (!(handshake.bytes instanceof Promise)) socket.write(handshake.bytes);
-      else handshake.bytes.then((bytes) => socket.write(bytes), (error: Error) => this.destroy(error));
+      else
+        handshake.bytes.then(
+          (bytes) => socket.write(bytes),
+          (error: Error) => this.destroy(error),
+        );
     });
     socket.on('drain', () => this.#onDrain());
     // Nobody is there any more: what is written now would count as sent, and its outcome as unknown.
@@ -212,7 +216,10 @@ export class Upstream implements Flushable {
       head.skipReplies--;
       if (this.#firstByte === MINUS) {
         // Why a transaction will be aborted: kept, because EXECABORT itself does not say it.
-        head.skippedError ??= Buffer.concat([...(head.replyParts ?? []), chunk.subarray(start, end)]);
+        head.skippedError ??= Buffer.concat([
+          ...(head.replyParts ?? []),
+          chunk.subarray(start, end),
+        ]);
       }
       head.replyParts = null;
       return;
@@ -245,10 +252,15 @@ export class Upstream implements Flushable {
       return;
     }
     if (this.#firstByte === MINUS) {
-      this.destroy(new Error(`the node refused the handshake: ${reply.toString('latin1', 1, reply.length - 2)}`));
+      this.destroy(
+        new Error(
+          `the node refused the handshake: ${reply.toString('latin1', 1, reply.length - 2)}`,
+        ),
+      );
       return;
     }
-    if (this.clientId === 0) this.clientId = Number(HELLO_ID.exec(reply.toString('latin1'))?.[1] ?? 0);
+    if (this.clientId === 0)
+      this.clientId = Number(HELLO_ID.exec(reply.toString('latin1'))?.[1] ?? 0);
     this.#handshakeReplies--;
     if (this.#handshakeReplies === 0) this.#becomeReady();
   }
