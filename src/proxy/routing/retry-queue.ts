@@ -38,7 +38,8 @@ export class RetryQueue {
     const { turn, meter, stash } = this.#parts;
     const sink = request.sink!;
     if (request.deadlineUs === 0) {
-      request.deadlineUs = turn.nowUs + this.#parts.deadlineMs() * 1000;
+      // From when it came, not from when it first had to wait: a node that hung has used its time up already.
+      request.deadlineUs = request.startedUs + this.#parts.deadlineMs() * 1000;
       meter.held++;
     }
     if (this.#closed || sink.abandoned || this.#waiting.length >= WAITING_MAXIMUM) {
