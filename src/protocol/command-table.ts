@@ -15,8 +15,6 @@ export const FLAG_NO_AUTH = 16;
 export const FLAG_ADMIN = 32;
 export const FLAG_PUBSUB = 64;
 export const FLAG_NOSCRIPT = 128;
-/** MAY_REPLICATE: PUBLISH, EVAL and the like: not writes by flag, yet not to be repeated blindly. */
-export const FLAG_MAY_REPLICATE = 256;
 
 const FLAG_BITS: Readonly<Record<string, number>> = {
   write: FLAG_WRITE,
@@ -27,7 +25,6 @@ const FLAG_BITS: Readonly<Record<string, number>> = {
   admin: FLAG_ADMIN,
   pubsub: FLAG_PUBSUB,
   noscript: FLAG_NOSCRIPT,
-  may_replicate: FLAG_MAY_REPLICATE,
 };
 
 /** How the first key is found: no key; at a fixed argument; by the key specifications. */

@@ -5,7 +5,6 @@
  */
 import {
   FLAG_BLOCKING,
-  FLAG_MAY_REPLICATE,
   FLAG_READONLY,
   FLAG_WRITE,
   type Command,
@@ -159,9 +158,9 @@ function groupOf(command: Command, kind: PlanKind): CommandGroup {
   return 'admin';
 }
 
-/** Read-only by the table, and not something that a read-only flag hides (SPUBLISH, EVAL are MAY_REPLICATE). */
+/** Read-only by the table. PUBLISH, EVAL and the like are neither read-only nor writes there: not repeated blindly. */
 function isRepeatable(command: Command): boolean {
-  if (command.flags & FLAG_WRITE || command.flags & FLAG_MAY_REPLICATE) return false;
+  if (command.flags & FLAG_WRITE) return false;
   return (
     (command.flags & FLAG_READONLY) !== 0 ||
     ['echo', 'ping', 'time', 'lolwut'].includes(command.name)

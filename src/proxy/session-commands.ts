@@ -3,7 +3,6 @@
  * logged in? known? arity? allowed here?), then by plan: split, fanned out, blocking, refused, or one of the handlers.
  */
 import {
-  FLAG_MAY_REPLICATE,
   FLAG_NO_AUTH,
   FLAG_READONLY,
   FLAG_WRITE,
@@ -352,7 +351,7 @@ function wantsDrained(handler: HandlerEntry | undefined, session: Session): bool
 }
 
 const NOTHING = Buffer.alloc(0);
-const TOUCHES_KEYS = FLAG_WRITE | FLAG_READONLY | FLAG_MAY_REPLICATE;
+const TOUCHES_KEYS = FLAG_WRITE | FLAG_READONLY;
 const KEY_TOO_LONG = -2;
 
 /** CLIENT CACHING holds for one command of one connection: they go to the node together. */

@@ -156,7 +156,12 @@ export class Session implements RequestSink, Flushable {
     socket.on('close', () => this.#onClose());
     if (!this.#router.ready) {
       this.stall(STALL_START);
-      this.#router.whenReady(() => this.#unstall(STALL_START));
+      const patience = setTimeout(() => this.#giveUpWaiting(), service.cache.deadlineMs);
+      patience.unref();
+      this.#router.whenReady(() => {
+        clearTimeout(patience);
+        this.#unstall(STALL_START);
+      });
     }
   }
 
@@ -697,6 +702,13 @@ export class Session implements RequestSink, Flushable {
       this.#paused = false;
       this.socket.resume();
     }
+  }
+
+  /** No node has answered since this proxy started: what the client asked cannot even be read. */
+  #giveUpWaiting(): void {
+    if (this.closed) return;
+    this.reply(CLUSTER_DOWN);
+    this.closeAfterReplies();
   }
 
   /** A protocol error: the last thing this client hears, as from the engine. */

@@ -40,6 +40,7 @@ export interface RouterParts {
 
 /** Immediate tries after MOVED or ASK; then the map is in motion and each further try waits. */
 const IMMEDIATE_TRIES = 5;
+const LOSS_LOG_MS = 1000;
 /** Private connections kept for the next blocking command, for each lane and node. */
 const FREE_PRIVATE_MAXIMUM = 32;
 /** Lanes that nobody uses are closed after this. */
@@ -88,6 +89,8 @@ export class CacheRouter implements UpstreamOwner {
   readonly #drainWaiters = new Map<Upstream, Set<() => void>>();
   readonly #pushHandlers = new Map<Upstream, (reply: Buffer) => void>();
   readonly #closeHandlers = new Map<Upstream, (error: Error | null) => void>();
+  /** When the loss of a connection to a node was last logged, by node index. */
+  readonly #lossLoggedMs = new Map<number, number>();
   /** Stalled connections whose node is being probed. */
   readonly #probed = new Set<Upstream>();
   #housekeeping: NodeJS.Timeout;
@@ -350,12 +353,21 @@ export class CacheRouter implements UpstreamOwner {
     this.onDrain(upstream);
     onClosed?.(error);
     if (error !== null && !this.#closed) {
-      this.log.warn(
-        { cache: this.cache.name, node: upstream.address, err: error.message },
-        'lost a node connection',
-      );
+      this.#logLoss(upstream, error);
       this.refresh();
     }
+  }
+
+  /** A node that is gone is tried every few milliseconds: one line a second says it as well. */
+  #logLoss(upstream: Upstream, error: Error): void {
+    const now = performance.now();
+    if (now - (this.#lossLoggedMs.get(upstream.node) ?? -Infinity) < LOSS_LOG_MS) return;
+    this.#lossLoggedMs.set(upstream.node, now);
+    const { name } = this.cache;
+    this.log.warn(
+      { cache: name, node: upstream.address, err: error.message },
+      'lost a node connection',
+    );
   }
 
   onDrain(upstream: Upstream): void {

@@ -35,7 +35,7 @@ export class RetryQueue {
 
   /** Keeps the request for another try; `buf[start, end)` is its answer if the deadline comes first. */
   add(request: Request, buf: Buffer, start: number, end: number): void {
-    const { turn, meter, stash } = this.#parts;
+    const { meter, stash } = this.#parts;
     const sink = request.sink!;
     if (request.deadlineUs === 0) {
       // From when it came, not from when it first had to wait: a node that hung has used its time up already.
