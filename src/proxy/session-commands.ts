@@ -79,7 +79,7 @@ export class SessionCommands {
     return new Set(this.#handlers.keys());
   }
 
-  /** See Session.#dispatch. False: come again when the stall is over. */
+  /** See InputOwner.takeRequest. False: come again when the stall is over. */
   dispatch(
     session: Session,
     planned: PlannedCommand | null,

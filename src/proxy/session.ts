@@ -16,26 +16,18 @@ import {
   type RequestArguments,
 } from '../protocol/command-table.ts';
 import { hashSlot } from '../protocol/hash-slot.ts';
-import { inlineToResp } from '../protocol/inline-request.ts';
-import {
-  RequestScanner,
-  SCAN_EMPTY,
-  SCAN_ERROR,
-  SCAN_INCOMPLETE,
-  SCAN_INLINE,
-  SCAN_REQUEST,
-} from '../protocol/request-scanner.ts';
+import type { RequestScanner } from '../protocol/request-scanner.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
 import type { CacheService } from './cache-service.ts';
 import type { ClientState } from './client-state.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FORWARD } from './command-plan.ts';
-import { InputBuffer } from './io/input-buffer.ts';
 import type { Lane } from './routing/lane.ts';
 import { OutQueue } from './io/out-queue.ts';
 import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
 import { NO_SLOT, REQUEST_DONE, REQUEST_RETRYING, type Request } from './routing/request.ts';
 import type { RequestSink } from './routing/request-sink.ts';
+import { SessionInput, type InputOwner } from './session-input.ts';
 import type { Flushable, Turn } from './io/turn.ts';
 
 /** Waits until its requests under way are answered, then goes on. */
@@ -61,8 +53,6 @@ const PUSHES_MAXIMUM = 100_000;
 const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
 /** Replies waiting for the client above which its next requests are not read. */
 const OUTPUT_PAUSE_BYTES = 1024 * 1024;
-/** Unread input kept while stalled, before the socket is paused: enough to notice that the client went away. */
-const STALLED_INPUT_BYTES = 64 * 1024;
 /** A client that has been told all, and that its connection ends, may take this long to close its side. */
 const LINGER_MS = 1000;
 
@@ -83,7 +73,7 @@ function hideMove(request: Request): void {
 const UPPER_M = 77;
 const UPPER_A = 65;
 
-export class Session implements RequestSink, Flushable {
+export class Session implements RequestSink, Flushable, InputOwner {
   readonly id: number;
   readonly service: CacheService;
   readonly socket: Socket;
@@ -106,6 +96,7 @@ export class Session implements RequestSink, Flushable {
   readonly #router: CacheRouter;
   readonly #turn: Turn;
   readonly #out: OutQueue;
+  readonly #input: SessionInput;
   #head: Request | null = null;
   #tail: Request | null = null;
   #pending = 0;
@@ -116,12 +107,7 @@ export class Session implements RequestSink, Flushable {
   #retrying = 0;
   #epoch = 0;
   #stall = 0;
-  /** Input that was not looked at while stalled. */
-  #unread: Buffer[] = [];
-  #unreadBytes = 0;
-  #paused = false;
   #resumeScheduled = false;
-  #input: InputBuffer | null = null;
   #closeAfterReplies = false;
   /** Our side of the connection is closed. */
   #ending = false;
@@ -149,6 +135,7 @@ export class Session implements RequestSink, Flushable {
     this.#router = service.router;
     this.#turn = service.router.turn;
     this.#out = new OutQueue(service.router.blocks);
+    this.#input = new SessionInput(this);
     this.#epoch = service.router.epoch;
     socket.on('drain', () => this.#unstall(STALL_OUTPUT));
     socket.on('error', () => socket.destroy());
@@ -175,7 +162,7 @@ export class Session implements RequestSink, Flushable {
   }
 
   get inputBytes(): number {
-    return this.#unreadBytes + (this.#input?.sizeBytes ?? 0);
+    return this.#input.sizeBytes;
   }
 
   /** Called when the connection closes: a blocked command's connection goes with it. */
@@ -319,7 +306,7 @@ export class Session implements RequestSink, Flushable {
     }
     this.#unstall(STALL_TURN);
     if (this.#head !== null) return;
-    if (this.#closeAfterReplies || (this.#ended && this.#unreadBytes === 0)) this.#end();
+    if (this.#closeAfterReplies || (this.#ended && this.#input.read)) this.#end();
   }
 
   // ---- what commands do with a session -------------------------------------------------------------------------------
@@ -394,102 +381,24 @@ export class Session implements RequestSink, Flushable {
   onData(chunk: Buffer, length: number): void {
     this.#turn.tick();
     this.#router.meter.bytesIn += length;
-    // What waits unread goes first, also when the stall is over and #resume is still to come.
-    if (this.#stall !== 0 || this.#unreadBytes !== 0) this.#keepUnread(chunk, 0, length);
-    else if (this.#input !== null) this.#feed(chunk, length);
-    else this.#parse(chunk, 0, length, false);
+    this.#input.receive(chunk, length);
   }
 
-  #keepUnread(chunk: Buffer, start: number, end: number): void {
-    this.#unread.push(Buffer.from(chunk.subarray(start, end)));
-    this.#unreadBytes += end - start;
-    if (this.#unreadBytes > STALLED_INPUT_BYTES && !this.#paused) {
-      this.#paused = true;
-      this.socket.pause();
-    }
+  /** See InputOwner. */
+  get stalled(): boolean {
+    return this.#stall !== 0;
   }
 
-  /** More bytes of a request that did not end in an earlier chunk. */
-  #feed(chunk: Buffer, length: number): void {
-    const input = this.#input!;
-    input.append(chunk, length);
-    if (input.sizeBytes < input.scanner.need) {
-      this.#checkRequestSize(input.sizeBytes);
-      return;
-    }
-    const bytes = input.bytes();
-    const code = input.scanner.scan(bytes, bytes.length);
-    if (code === SCAN_INCOMPLETE) {
-      this.#checkRequestSize(input.sizeBytes);
-      return;
-    }
-    this.#input = null;
-    const end = this.#take(code, bytes, 0, bytes.length, input.scanner, true);
-    if (end < 0) this.#keepUnread(bytes, 0, bytes.length);
-    else if (end < bytes.length) this.#parse(bytes, end, bytes.length, true);
+  get scanner(): RequestScanner {
+    return this.service.scanner;
   }
 
-  #checkRequestSize(sizeBytes: number): void {
-    if (sizeBytes <= this.service.cache.limits.requestMaximumBytes) return;
-    this.#fail(
-      `ERR request of more than ${this.service.cache.limits.requestMaximumBytes} bytes exceeds the limit of this cache`,
-    );
-  }
-
-  #parse(buf: Buffer, from: number, length: number, stable: boolean): void {
-    const scanner = this.service.scanner;
-    let pos = from;
-    while (pos < length) {
-      if (this.#stall !== 0) {
-        this.#keepUnread(buf, pos, length);
-        return;
-      }
-      scanner.authenticated = this.authenticated;
-      scanner.begin(pos);
-      const code = scanner.scan(buf, length);
-      if (code === SCAN_INCOMPLETE) {
-        this.#input = new InputBuffer(buf, pos, length, scanner);
-        return;
-      }
-      const end = this.#take(code, buf, pos, length, scanner, stable);
-      if (end < 0) {
-        this.#keepUnread(buf, pos, length);
-        return;
-      }
-      pos = end;
-    }
-  }
-
-  /** Handles what the scanner found at `start`. Returns where to go on, or -1 to come again with the same bytes later. */
-  #take(
-    code: number,
-    buf: Buffer,
-    start: number,
-    length: number,
-    scanner: RequestScanner,
-    stable: boolean,
-  ): number {
-    const end = scanner.end;
-    if (code === SCAN_REQUEST) return this.#dispatch(buf, start, end, scanner, stable) ? end : -1;
-    if (code === SCAN_EMPTY) return end;
-    if (code === SCAN_INLINE) {
-      const resp = inlineToResp(buf.subarray(start, scanner.lineEnd));
-      if (resp === null) {
-        this.#fail('ERR Protocol error: unbalanced quotes in request');
-        return length;
-      }
-      if (resp.length === 0) return end;
-      const inline = new RequestScanner();
-      inline.begin(0);
-      inline.scan(resp, resp.length);
-      return this.#dispatch(resp, 0, resp.length, inline, true) ? end : -1;
-    }
-    if (code === SCAN_ERROR) this.#fail(scanner.error);
-    return length;
+  get requestMaximumBytes(): number {
+    return this.service.cache.limits.requestMaximumBytes;
   }
 
   /** Sends one request on its way. False: nothing was done, come again when the stall is over. */
-  #dispatch(
+  takeRequest(
     buf: Buffer,
     start: number,
     end: number,
@@ -689,19 +598,9 @@ export class Session implements RequestSink, Flushable {
   #resume(): void {
     this.#resumeScheduled = false;
     if (this.#stall !== 0 || this.closed) return;
-    if (this.#unreadBytes > 0) {
-      const bytes = this.#unread.length === 1 ? this.#unread[0]! : Buffer.concat(this.#unread);
-      this.#unread = [];
-      this.#unreadBytes = 0;
-      this.#turn.tick();
-      if (this.#input !== null) this.#feed(bytes, bytes.length);
-      else this.#parse(bytes, 0, bytes.length, true);
-      if (this.#ended) this.#turn.flushSession(this);
-    }
-    if (this.#paused && this.#unreadBytes <= STALLED_INPUT_BYTES) {
-      this.#paused = false;
-      this.socket.resume();
-    }
+    this.#turn.tick();
+    this.#input.resume();
+    if (this.#ended) this.#turn.flushSession(this);
   }
 
   /** No node has answered since this proxy started: what the client asked cannot even be read. */
@@ -712,7 +611,7 @@ export class Session implements RequestSink, Flushable {
   }
 
   /** A protocol error: the last thing this client hears, as from the engine. */
-  #fail(text: string): void {
+  fail(text: string): void {
     this.reply(errorReply(text));
     this.closeAfterReplies();
   }
@@ -749,8 +648,7 @@ export class Session implements RequestSink, Flushable {
     if (this.closed) return;
     this.closed = true;
     this.#out.clear();
-    this.#unread = [];
-    this.#input = null;
+    this.#input.clear();
     for (let request = this.#head; request !== null;) {
       const next: Request | null = request.next;
       request.next = null;
