@@ -18,9 +18,6 @@ export interface DebianMirror {
   readonly securityUri?: string;
 }
 
-/** Debian's own address, for machines whose sources name none (another distribution with apt). */
-export const DEFAULT_DEBIAN_MIRROR = `http://${['deb', 'debian', 'org'].join('.')}/debian`;
-
 /** Reads one-line sources: `deb [signed-by=FILE] URI SUITE COMPONENT...`. Lines it cannot read are left out, as apt's are. */
 export function parseListSources(text: string): AptSource[] {
   const sources: AptSource[] = [];
@@ -54,17 +51,19 @@ export function parseDeb822Sources(text: string): AptSource[] {
 
 /**
  * Picks the Debian archive among sources. A source is Debian's when it carries a suite that only Debian names so and its
- * path is an archive's (`/debian`), which tells it from third parties that reuse Debian's suite names.
+ * path is an archive's (`/debian`), which tells it from third parties that reuse Debian's suite names. Null when there is none
+ * (another distribution with apt).
  */
-export function pickDebianMirror(sources: readonly AptSource[]): DebianMirror {
+export function pickDebianMirror(sources: readonly AptSource[]): DebianMirror | null {
   const debianSuite = /^(bullseye|bookworm|trixie|forky|sid|stable|testing|unstable|oldstable)\b/;
   const ours = sources.filter((candidate) =>
     candidate.suites.some((suite) => debianSuite.test(suite)),
   );
   const main = ours.find((candidate) => candidate.uri.endsWith('/debian'));
   const security = ours.find((candidate) => candidate.uri.endsWith('/debian-security'));
+  if (main === undefined) return null;
   return {
-    uri: main?.uri ?? DEFAULT_DEBIAN_MIRROR,
+    uri: main.uri,
     ...(security === undefined ? {} : { securityUri: security.uri }),
   };
 }
@@ -80,7 +79,7 @@ export async function readAptSources(aptDir = '/etc/apt'): Promise<AptSource[]> 
   const files = [join(aptDir, 'sources.list'), ...parts.sort().map((name) => join(partsDir, name))];
   const sources: AptSource[] = [];
   for (const file of files) {
-    // An unreadable file (root's, with a password in it) is no reason to fail: the default mirror remains.
+    // An unreadable file (root's, with a password in it) is no reason to fail: another may name the archive.
     const text = await readFile(file, 'utf8').catch(() => '');
     if (file.endsWith('.list')) sources.push(...parseListSources(text));
     else if (file.endsWith('.sources')) sources.push(...parseDeb822Sources(text));

@@ -126,6 +126,12 @@ async function prepareApt(
     );
   }
   const mirror = options.mirror ?? pickDebianMirror(await readAptSources());
+  if (mirror === null) {
+    throw new EngineError(
+      'ENGINE_MIRROR_UNREACHABLE',
+      `No Debian archive is among this system's apt sources; add one to them, or ${BRING_YOUR_OWN_BINARY}.`,
+    );
+  }
   for (const part of ['state/lists/partial', 'cache/archives/partial']) {
     await mkdir(join(work, part), { recursive: true });
   }
