@@ -17,6 +17,8 @@ export class TlsContext {
   readonly #timer: NodeJS.Timeout;
   #context: SecureContext;
   #stamp: string;
+  /** Of the files that could not be used; empty for files that could not be read. */
+  #refusedStamp: string | null = null;
 
   /**
    * @param ticketKeys 48 bytes shared by all proxies of the endpoint, so that a client resumes its TLS session at any of
@@ -47,14 +49,17 @@ export class TlsContext {
   }
 
   #check(): void {
+    let stamp = '';
     try {
-      const stamp = this.#readStamp();
-      if (stamp === this.#stamp) return;
+      stamp = this.#readStamp();
+      if (stamp === this.#stamp || stamp === this.#refusedStamp) return;
       this.#context = this.#load();
       this.#stamp = stamp;
       this.#log.info({ certFile: this.#tls.certFile }, 'certificate reloaded');
     } catch (error) {
-      // Half-written or wrong: the old one goes on; the next change is looked at again.
+      // Half-written or wrong: the old one goes on; the next change is looked at again, this one is told once.
+      if (stamp === this.#refusedStamp) return;
+      this.#refusedStamp = stamp;
       this.#log.warn(
         { certFile: this.#tls.certFile, err: messageOf(error) },
         'certificate not reloaded',
