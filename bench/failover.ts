@@ -8,8 +8,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Redis } from 'iovalkey';
 import type { CacheStatus, NodeStatus } from '../src/model/admin-api.ts';
-import { hashSlot } from '../src/protocol/hash-slot.ts';
 import { ApiClient } from '../src/cli/api-client.ts';
+import { shardKey } from './shard-key.ts';
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +35,7 @@ const shards = status.spec.shards;
 const [host, port] = status.endpoint.split(':');
 
 /** A key of each shard: shards own equal ranges of slots in order. */
-const keys = Array.from({ length: shards }, (_, shard) => keyOfShard(shard));
+const keys = Array.from({ length: shards }, (_, shard) => shardKey(shard, shards));
 const acknowledged = new Map<string, number>();
 const attempted = new Map<string, number>();
 const errors = new Map<string, number>();
@@ -149,15 +149,6 @@ async function readyPrimary(shard: number): Promise<NodeStatus> {
 
 function cacheStatus(): Promise<CacheStatus> {
   return api.call<CacheStatus>('GET', `/v1/caches/${name}`);
-}
-
-function keyOfShard(shard: number): string {
-  const width = 16_384 / shards;
-  for (let i = 0; ; i++) {
-    const key = Buffer.from(`k${i}`);
-    const slot = hashSlot(key, 0, key.length);
-    if (slot > shard * width + 2 && slot < (shard + 1) * width - 2) return key.toString();
-  }
 }
 
 function isRunning(pid: number | null): boolean {

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { Redis } from 'iovalkey';
 import { ApiClient } from '../src/cli/api-client.ts';
 import type { CacheStatus } from '../src/model/admin-api.ts';
-import { hashSlot } from '../src/protocol/hash-slot.ts';
+import { shardKey } from './shard-key.ts';
 
 const { values } = parseArgs({
   options: {
@@ -64,7 +64,7 @@ const result = {
 process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 
 async function write(shard: number): Promise<void> {
-  const key = keyOfShard(shard);
+  const key = shardKey(shard, shards);
   const client = new Redis({
     host: host!,
     port: Number(port),
@@ -98,15 +98,6 @@ async function onlinePid(shard: number): Promise<number> {
 
 function cacheStatus(): Promise<CacheStatus> {
   return api.call<CacheStatus>('GET', `/v1/caches/${name}`);
-}
-
-function keyOfShard(shard: number): string {
-  const width = 16_384 / shards;
-  for (let i = 0; ; i++) {
-    const key = Buffer.from(`k${i}`);
-    const slot = hashSlot(key, 0, key.length);
-    if (slot > shard * width + 2 && slot < (shard + 1) * width - 2) return key.toString();
-  }
 }
 
 function summary(samples: readonly number[]): Record<string, number> {

@@ -2,7 +2,7 @@
 import { CommandTable, type Command, type RequestArguments } from '../protocol/command-table.ts';
 import type { RespValue } from '../protocol/resp-value.ts';
 import { COMMAND_GROUPS, type CommandGroup } from '../model/usage.ts';
-import { PLAN_FORWARD, planCommand, type PlanKind } from './command-plan.ts';
+import { planCommand, type PlanKind } from './command-plan.ts';
 
 export class PlannedCommand {
   readonly command: Command;
@@ -43,9 +43,4 @@ export class CommandBook {
   planOf(command: Command): PlannedCommand {
     return this.#plans.get(command)!;
   }
-}
-
-/** Is this command merely forwarded? */
-export function isForwarded(planned: PlannedCommand): boolean {
-  return planned.kind === PLAN_FORWARD;
 }

@@ -292,12 +292,6 @@ export class CacheRouter implements UpstreamOwner {
     else free.push(upstream);
   }
 
-  /** Ends the blocked command of a private connection: with a null reply, or an error. */
-  async unblock(upstream: Upstream, withError: boolean): Promise<void> {
-    const how = withError ? 'ERROR' : 'TIMEOUT';
-    await this.ask(['CLIENT', 'UNBLOCK', upstream.clientId, how], { node: upstream.node });
-  }
-
   /** Takes what a MOVED says into the map; anything else makes the map be asked for. */
   follow(error: RespError): void {
     const [, slot, address] = error.message.split(' ');

@@ -168,14 +168,6 @@ export class Upstream implements Flushable {
     this.#socket.destroy();
   }
 
-  pauseReading(): void {
-    this.#socket.pause();
-  }
-
-  resumeReading(): void {
-    this.#socket.resume();
-  }
-
   #becomeReady(): void {
     this.ready = true;
     this.#turn.flushUpstream(this);
