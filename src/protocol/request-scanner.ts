@@ -54,6 +54,7 @@ export class RequestScanner {
   end = 0;
   /** SCAN_INLINE: end of the line, without CR LF. */
   lineEnd = 0;
+  /** SCAN_ERROR: what to answer; quotes a byte of the client's, so it is latin1. */
   error = '';
   /** SCAN_INCOMPLETE: bytes from the request's start that are needed before it is worth to scan again. */
   need = 0;
@@ -139,7 +140,8 @@ export class RequestScanner {
           if (end - pos > LINE_MAXIMUM_BYTES) return this.#fail('too big bulk count string');
           return this.#suspend(argc, pos, -1, end + 1);
         }
-        if (next === NOT_A_HEADER) return this.#fail(`expected '$', got '${printable(buf[pos]!)}'`);
+        if (next === NOT_A_HEADER)
+          return this.#fail(`expected '$', got '${String.fromCharCode(buf[pos]!)}'`);
         if (next === BAD_LINE_END) return this.#fail(INVALID_CRLF);
         length = this.#value;
         if (next === NOT_A_NUMBER || length < 0 || length > this.bulkMaximumBytes) {
@@ -247,9 +249,4 @@ export class RequestScanner {
     this.argStart = starts;
     this.argEnd = ends;
   }
-}
-
-/** A byte for an error line: never a control character, which would break the line. */
-function printable(byte: number): string {
-  return byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ' ';
 }

@@ -612,7 +612,7 @@ export class Session implements RequestSink, Flushable, InputOwner {
 
   /** A protocol error: the last thing this client hears, as from the engine. */
   fail(text: string): void {
-    this.reply(errorReply(text));
+    this.reply(errorReply(text, 'latin1'));
     this.closeAfterReplies();
   }
 
