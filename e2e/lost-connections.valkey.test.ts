@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hashSlot } from '../src/protocol/hash-slot.ts';
 import { encodeRequest } from '../src/protocol/request-encoder.ts';
 import {
   decodeReply,
@@ -40,9 +41,10 @@ it('lost connections to nodes show as INDOUBT only, and never in the order of re
     for (let round = 0; cuts < CUTS; round++) {
       const requests: Buffer[] = [];
       const checks: ((reply: RespValue) => void)[] = [];
+      const slots = new Set<number>();
       for (let i = 0; i < 40; i++) {
         const unique = `${id}-${round}-${i}`;
-        for (const [args, check] of exchange(i, unique)) {
+        for (const [args, check] of exchange(i, unique, slots)) {
           requests.push(encodeRequest(args));
           checks.push(check);
         }
@@ -60,9 +62,12 @@ it('lost connections to nodes show as INDOUBT only, and never in the order of re
 
 type Exchange = readonly (readonly [(string | number)[], (reply: RespValue) => void])[];
 
-/** Its last request is the last for its keys: a read that waits is not tried again once a later write may have been executed. */
-function exchange(i: number, unique: string): Exchange {
-  const key = `key-${unique}`;
+/**
+ * Its last request is the last for its slots in the pipeline: a read that waits is not tried again once a later write to its
+ * slot may have been executed.
+ */
+function exchange(i: number, unique: string, slots: Set<number>): Exchange {
+  const key = keyOfFreeSlot(unique, slots);
   let written = false;
   const isWritten = (reply: RespValue) => {
     written = textOf(reply) === 'OK';
@@ -83,7 +88,7 @@ function exchange(i: number, unique: string): Exchange {
         [['GET', key], isSeen],
       ];
     case 1: {
-      const keys = ['a', 'b', 'c', 'd'].map((name) => `${key}-${name}`);
+      const keys = ['a', 'b', 'c', 'd'].map((name) => keyOfFreeSlot(`${unique}-${name}`, slots));
       return [
         [['MSET', ...keys.flatMap((each) => [each, unique])], isWritten],
         [['GET', keys[2]!], isSeen],
@@ -96,6 +101,16 @@ function exchange(i: number, unique: string): Exchange {
       return [[['EVAL', 'return ARGV[1]', 0, unique], echoes]];
     default:
       return [[['PING', unique], (reply) => assert.equal(textOf(reply), unique)]];
+  }
+}
+
+function keyOfFreeSlot(unique: string, slots: Set<number>): string {
+  for (let i = 0; ; i++) {
+    const key = `key-${unique}-${i}`;
+    const slot = hashSlot(Buffer.from(key), 0, key.length);
+    if (slots.has(slot)) continue;
+    slots.add(slot);
+    return key;
   }
 }
 
