@@ -9,8 +9,7 @@ import { encodeRequest } from '../src/protocol/request-encoder.ts';
 import { RequestScanner, SCAN_REQUEST } from '../src/protocol/request-scanner.ts';
 import { RespError } from '../src/protocol/resp-value.ts';
 import { casesOf } from './differential/case-family.ts';
-import { dataCases } from './differential/data-cases.ts';
-import { serviceCases } from './differential/service-cases.ts';
+import { caseFamilies } from './differential/case-families.ts';
 import { NodeFarm, type TestNode } from './harness/nodes.ts';
 import type { Word } from './harness/wire.ts';
 
@@ -56,9 +55,7 @@ const ROUTED_ONLY = new Set(['spublish', 'clusterscan']);
 
 test('keys are where the engine finds them', async () => {
   let compared = 0;
-  for (const { words, line } of [...dataCases, ...serviceCases].flatMap((family) =>
-    casesOf(family),
-  )) {
+  for (const { words, line } of caseFamilies.flatMap((family) => casesOf(family))) {
     const { command, keys, first } = read(words);
     if (command !== null && ROUTED_ONLY.has(command.name)) continue;
     const reply = await node.admin.value('COMMAND', 'GETKEYS', ...words);

@@ -8,9 +8,8 @@ import { CommandTable, type Command } from '../src/protocol/command-table.ts';
 import { REFUSED_COMMANDS } from '../src/proxy/command-plan.ts';
 import { casesOf } from './differential/case-family.ts';
 import { provenElsewhere } from './differential/coverage.ts';
-import { dataCases } from './differential/data-cases.ts';
+import { caseFamilies } from './differential/case-families.ts';
 import { differences } from './differential/differences.ts';
-import { serviceCases } from './differential/service-cases.ts';
 import { ServedCache } from './harness/served-cache.ts';
 import { Wire } from './harness/wire.ts';
 
@@ -39,7 +38,7 @@ after(async () => {
 
 test('no command of the engine is without a case, a proof elsewhere, or a refusal', () => {
   const known = new Set([...Object.keys(provenElsewhere), ...Object.keys(REFUSED_COMMANDS)]);
-  for (const { words } of [...dataCases, ...serviceCases].flatMap((family) => casesOf(family))) {
+  for (const { words } of caseFamilies.flatMap((family) => casesOf(family))) {
     const [name, sub] = words.map((word) => word.toString('latin1').toLowerCase());
     known.add(name!);
     known.add(`${name}|${sub}`);
@@ -54,9 +53,7 @@ test('no command of the engine is without a case, a proof elsewhere, or a refusa
 
 test('every documented difference belongs to a case', () => {
   const known = new Set(
-    [...dataCases, ...serviceCases].flatMap((family) =>
-      casesOf(family).map(({ line }) => `${family.name}: ${line}`),
-    ),
+    caseFamilies.flatMap((family) => casesOf(family).map(({ line }) => `${family.name}: ${line}`)),
   );
   assert.deepEqual(
     differences.filter(({ family, line }) => !known.has(`${family}: ${line}`)),

@@ -6,9 +6,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { encodeRequest } from '../src/protocol/request-encoder.ts';
 import { casesOf, differenceOf, type Case } from './differential/case-family.ts';
-import { dataCases } from './differential/data-cases.ts';
+import { caseFamilies } from './differential/case-families.ts';
 import { differences } from './differential/differences.ts';
-import { serviceCases } from './differential/service-cases.ts';
 import type { TestNode } from './harness/nodes.ts';
 import { randomFrom } from './harness/random.ts';
 import { ServedCache } from './harness/served-cache.ts';
@@ -77,7 +76,7 @@ async function run(
 for (const kind of KINDS) {
   for (const resp of [2, 3] as const) {
     describe(`${kind}, RESP${resp}`, () => {
-      for (const family of [...dataCases, ...serviceCases]) {
+      for (const family of caseFamilies) {
         if (family.only !== undefined && family.only !== kind) continue;
         test(family.name, async () => {
           const cases = casesOf(family);

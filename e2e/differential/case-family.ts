@@ -1,10 +1,16 @@
-/** Cases of the differential test, and how two replies are compared. */
+/**
+ * Cases of the differential test, and how two replies are compared. A case is one command on a line, in inline syntax. Keys
+ * share the tag {a} where a sharded cache is to have them in one slot. A line may begin with
+ *
+ *   ~  the same elements, in any order
+ *   ?  the same type of reply only: time, ids, random choice
+ */
 import { splitInline } from '../../src/protocol/inline-request.ts';
 import { decodeReply, encodeReply, itemsOf, RespMap } from '../../src/protocol/resp-value.ts';
 
 export interface CaseFamily {
   readonly name: string;
-  /** One command on a line; see data-cases.ts for the marks a line may begin with. */
+  /** The cases, in the order in which they are sent; a line that begins with `//` is none. */
   readonly lines: string;
   /** Only for caches of this kind; both when absent. */
   readonly only?: 'sharded' | 'unsharded';

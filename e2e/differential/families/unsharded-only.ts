@@ -1,0 +1,70 @@
+import type { CaseFamily } from '../case-family.ts';
+
+export const unshardedOnly: CaseFamily = {
+  name: 'what only an unsharded cache can do',
+  only: 'unsharded',
+  lines: String.raw`
+MSET k1 1 k2 2 k3 3
+MSETNX k8 1 k9 2
+RENAME k1 k5
+COPY k5 k6
+COPY k5 k6 DB 3
+SUNION k1 other
+SADD s1 a b
+SADD s2 b c
+SINTERSTORE s3 s1 s2
+SMOVE s1 s2 a
+BITOP OR dest k2 k3
+PFADD h1 a
+PFADD h2 b
+PFMERGE h3 h1 h2
+PFCOUNT h1 h2
+MULTI
+SET k1 x
+SET k2 y
+SELECT 2
+SET k2 inside
+EXEC
+GET k2
+SELECT 0
+GET k2
+WATCH k1 k2
+MULTI
+GET k1
+EXEC
+EVAL "return {redis.call('GET','k1'),redis.call('GET','k2')}" 0
+EVAL "return redis.call('MGET',KEYS[1],KEYS[2])" 2 k1 k2
+BLPOP s4 s5 0.02
+LPUSH l1 a b c
+BLMPOP 1 2 l0 l1 LEFT
+LMOVE l1 l2 LEFT RIGHT
+SORT l1 BY w_* GET # GET v_* ALPHA
+MOVE k2 4
+MOVE k2 4
+SWAPDB 0 4
+GET k2
+SWAPDB 0 4
+SWAPDB 0 99
+SWAPDB a b
+? RANDOMKEY
+CLUSTER INFO
+CLUSTER SLOTS
+CLUSTER SHARDS
+CLUSTER NODES
+CLUSTER MYID
+CLUSTER MYSHARDID
+CLUSTER LINKS
+CLUSTER REPLICAS x
+CLUSTER SLAVES x
+CLUSTER COUNTKEYSINSLOT 1
+CLUSTER GETKEYSINSLOT 1 1
+CLUSTER COUNT-FAILURE-REPORTS x
+CLUSTER SLOT-STATS SLOTSRANGE 0 1
+CLUSTER KEYSLOT {a}k
+CLUSTER HELP
+CLUSTERSCAN 0
+READONLY
+READWRITE
+ASKING
+`,
+};
