@@ -12,7 +12,7 @@ import {
   withJson,
   type DataDirOption,
 } from './command-options.ts';
-import { formatCount } from './human-units.ts';
+import { formatCount } from '../lib/human-units.ts';
 import { ask, askPassword, readPasswordLines } from './password-input.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -19,7 +19,7 @@ import { connectGuide } from './connect-guide.ts';
 import { createUsers, parseUserOption, type NewUser } from './new-users.ts';
 import { developmentCaFile } from './development-ca.ts';
 import { ensureEngine } from './engine-step.ts';
-import { parseBytes, parseCount, parseDurationMs } from './human-units.ts';
+import { parseBytes, parseCount, parseDurationMs } from '../lib/human-units.ts';
 import { requireFreePorts } from './ports.ts';
 import { followProgress, runStep } from './progress-view.ts';
 import { specInput, type SpecOptions } from './spec-input.ts';

@@ -4,7 +4,7 @@ import type { CacheStatus } from '../model/admin-api.ts';
 import { keyCount } from './cache-words.ts';
 import { CliError } from './cli-error.ts';
 import { clientOf, withDataDir, withJson, type DataDirOption } from './command-options.ts';
-import { formatCount } from './human-units.ts';
+import { formatCount } from '../lib/human-units.ts';
 import { ask } from './password-input.ts';
 import { followProgress, runStep } from './progress-view.ts';
 import type { Terminal } from './terminal.ts';

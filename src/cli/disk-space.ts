@@ -2,7 +2,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CliError } from './cli-error.ts';
-import { formatBytes } from './human-units.ts';
+import { formatBytes } from '../lib/human-units.ts';
 
 /** State, logs, and what a node writes while a replica synchronizes; an engine's installer looks after its own space. */
 const NEEDED_BYTES = 64 * 1024 ** 2;

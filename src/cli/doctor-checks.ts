@@ -2,7 +2,7 @@
  * What `springtide doctor` looks at, one function a check: pure, from facts of the machine to a verdict. Thresholds are
  * those that Valkey itself warns about at its start (src/syscheck.c, src/server.c) or that Springtide's defaults need.
  */
-import { formatBytes } from './human-units.ts';
+import { formatBytes } from '../lib/human-units.ts';
 
 export type Verdict = 'ok' | 'warn' | 'fail';
 

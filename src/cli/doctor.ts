@@ -27,7 +27,7 @@ import {
   type Verdict,
 } from './doctor-checks.ts';
 import { FIRST_CACHE_PORT } from './first-cache.ts';
-import { formatAge } from './human-units.ts';
+import { formatAge } from '../lib/human-units.ts';
 import { leftoverProcesses } from './leftover-processes.ts';
 import { portState } from './ports.ts';
 import { formatTable } from './table.ts';

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { CacheStatus } from '../model/admin-api.ts';
 import { clientOf, withDataDir, withJson, type DataDirOption } from './command-options.ts';
-import { formatBytes, formatCount } from './human-units.ts';
+import { formatBytes, formatCount } from '../lib/human-units.ts';
 import { describeShape, paintState, usedMemoryBytes } from './cache-words.ts';
 import { formatTable } from './table.ts';
 import type { Terminal } from './terminal.ts';

@@ -3,15 +3,10 @@
  * here with the model's own schema, so that a mistake is told with the name the user knows it by.
  */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import type { z } from 'zod';
+import { dirname, resolve } from 'node:path';
 import { messageOf } from '../lib/errors.ts';
-import {
-  cacheSpecSchema,
-  type CacheSpecInput,
-  type EngineLine,
-  type TlsMode,
-} from '../model/cache-spec.ts';
+import type { CacheSpecInput, EngineLine, TlsMode } from '../model/cache-spec.ts';
+import { readSpec, type SpecProblem } from '../model/read-spec.ts';
 import { CliError } from './cli-error.ts';
 
 /** The options of `create`, named as commander names them. */
@@ -50,6 +45,7 @@ export function specInput(
   cwd: string,
 ): CacheSpecInput {
   const file = options.file === undefined ? {} : readSpecFile(resolve(cwd, options.file));
+  const unsharded = (options.sharding ?? (file['sharding'] === false ? 'off' : 'on')) === 'off';
   const limits = present({
     memoryMinimumBytes: options.memoryMin,
     memoryMaximumBytes: options.memoryMax,
@@ -57,7 +53,6 @@ export function specInput(
     ecpuPerSecondMaximum: options.ecpuMax,
     connectionsMaximum: options.connectionsMax,
   });
-  const unsharded = (options.sharding ?? (file['sharding'] === false ? 'off' : 'on')) === 'off';
   const input: SpecFields = {
     // An unsharded cache is one shard: asking for `--sharding off` should not need `--shards 1` too.
     ...(unsharded ? { shards: 1 } : {}),
@@ -79,34 +74,19 @@ export function specInput(
       deadlineMs: options.deadline,
       databases: options.databases,
     }),
-    limits: { ...(file['limits'] as SpecFields | undefined), ...limits },
+    ...limitsOf(file['limits'], limits),
   };
-  const checked = cacheSpecSchema.safeParse(input);
-  if (!checked.success) throw usageErrorOf(checked.error, options.file);
-  checkCombinations(checked.data);
+  const read = readSpec(input);
+  if ('problems' in read) throw usageErrorOf(read.problems, options.file);
   return input as unknown as CacheSpecInput;
 }
 
-function checkCombinations(spec: z.output<typeof cacheSpecSchema>): void {
-  if (!spec.sharding && spec.shards !== 1)
-    throw new CliError('USAGE', `A cache with --sharding off has one shard, not ${spec.shards}.`, {
-      hint: 'Leave out --shards, or use --sharding on.',
-    });
-  if ((spec.tlsCertFile === undefined) !== (spec.tlsKeyFile === undefined))
-    throw new CliError('USAGE', 'A certificate needs its key: give both --tls-cert and --tls-key.');
-  if (spec.tlsCertFile !== undefined && spec.tls === 'off')
-    throw new CliError('USAGE', 'A certificate was given, but TLS is off.', {
-      hint: 'Add --tls required, or --tls preferred for one port that takes both.',
-    });
-  for (const [what, minimum, maximum] of [
-    ['memory', spec.limits.memoryMinimumBytes, spec.limits.memoryMaximumBytes],
-    ['ECPU', spec.limits.ecpuPerSecondMinimum, spec.limits.ecpuPerSecondMaximum],
-  ] as const)
-    if (maximum > 0 && minimum > maximum)
-      throw new CliError(
-        'USAGE',
-        `The minimum of ${what} (${minimum}) is above its maximum (${maximum}).`,
-      );
+/** What is no object is left to be refused as it stands. */
+function limitsOf(file: unknown, options: SpecFields): { readonly limits?: unknown } {
+  if (typeof file === 'object' && file !== null && !Array.isArray(file))
+    return { limits: { ...file, ...options } };
+  if (file !== undefined) return { limits: file };
+  return Object.keys(options).length === 0 ? {} : { limits: options };
 }
 
 function readSpecFile(path: string): SpecFields {
@@ -130,7 +110,17 @@ function readSpecFile(path: string): SpecFields {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new CliError('USAGE', `The specification ${path} is not a JSON object.`);
-  return value as SpecFields;
+  return withAbsolutePaths(value as SpecFields, dirname(path));
+}
+
+/** Files that a specification names lie where it does: the daemon that reads them may run anywhere. */
+function withAbsolutePaths(spec: SpecFields, directory: string): SpecFields {
+  const paths = Object.fromEntries(
+    ['tlsCertFile', 'tlsKeyFile'].flatMap((field) =>
+      typeof spec[field] === 'string' ? [[field, resolve(directory, spec[field])]] : [],
+    ),
+  );
+  return { ...spec, ...paths };
 }
 
 const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
@@ -142,7 +132,11 @@ const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
   port: '--port',
   readerPort: '--reader-port',
   bind: '--bind',
+  announceHost: '--announce-host',
+  insecure: '--insecure',
   tls: '--tls',
+  tlsCertFile: '--tls-cert',
+  tlsKeyFile: '--tls-key',
   deadlineMs: '--deadline',
   databases: '--databases',
   'limits.memoryMinimumBytes': '--memory-min',
@@ -152,18 +146,20 @@ const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
   'limits.connectionsMaximum': '--connections-max',
 };
 
-function usageErrorOf(error: z.ZodError, file: string | undefined): CliError {
-  const issues = error.issues.map((issue) => {
-    const field = issue.path.join('.');
-    const option = OPTION_OF_FIELD[field];
-    const where =
-      file === undefined ? (option ?? field) : option && field ? `${field} (${option})` : field;
-    return where === '' ? issue.message : `${where}: ${issue.message}`;
+/** The field as its option on the command line, or as the file has it; both where both could be meant. */
+function usageErrorOf(problems: readonly SpecProblem[], file: string | undefined): CliError {
+  const sentences = problems.map(({ field, message }) => {
+    const option = OPTION_OF_FIELD[field] ?? field;
+    const where = file === undefined || option === field ? option : `${field} (${option})`;
+    return where === '' ? message : `${where}: ${message}`;
   });
-  return new CliError('USAGE', `The specification is wrong: ${issues.join('; ')}.`, {
-    ...(file === undefined ? {} : { hint: `It was read from ${file}.` }),
-    cause: error,
-  });
+  return new CliError(
+    'USAGE',
+    `The specification is wrong: ${sentences.join('; ')}.`,
+    file === undefined
+      ? {}
+      : { hint: `It was read from ${file}; docs/specification.md has all keys.` },
+  );
 }
 
 /** Without the fields that are undefined. */

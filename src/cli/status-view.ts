@@ -2,7 +2,7 @@
 import type { CacheStatus, NodeStatus, ProxyStatus, SystemStatus } from '../model/admin-api.ts';
 import { COMMAND_GROUPS } from '../model/usage.ts';
 import { describeShape, keyCount, paintState, plural, usedMemoryBytes } from './cache-words.ts';
-import { formatAge, formatBytes, formatCount, formatMicros } from './human-units.ts';
+import { formatAge, formatBytes, formatCount, formatMicros } from '../lib/human-units.ts';
 import { histogramSince, latencyQuantileUs } from './latency-quantile.ts';
 import { cacheTable } from './list.ts';
 import { formatFields, formatTable, type Column } from './table.ts';

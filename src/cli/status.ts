@@ -11,13 +11,13 @@ import {
   withJson,
   type DataDirOption,
 } from './command-options.ts';
-import { formatCount, parseDurationMs } from './human-units.ts';
+import { formatCount, parseDurationMs } from '../lib/human-units.ts';
 import { LiveView } from './live-view.ts';
 import { eventLine, EventFeed } from './event-feed.ts';
 import { cacheLines, systemLines } from './status-view.ts';
 import type { Terminal } from './terminal.ts';
 import { usedMemoryBytes } from './cache-words.ts';
-import { formatBytes } from './human-units.ts';
+import { formatBytes } from '../lib/human-units.ts';
 
 const DEFAULT_INTERVAL_MS = 1000;
 const MINIMUM_INTERVAL_MS = 100;

@@ -32,7 +32,7 @@ import {
   firstCacheSpec,
   hasState,
 } from './first-cache.ts';
-import { formatAge } from './human-units.ts';
+import { formatAge } from '../lib/human-units.ts';
 import { Interruption } from './interruption.ts';
 import { cacheTable } from './list.ts';
 import { requireFreePorts } from './ports.ts';

@@ -42,11 +42,11 @@ suite('checkSpec', () => {
 
   test('limits and files that contradict themselves are refused', () => {
     const refused = { code: 'InvalidParameterCombination' };
-    const limits = { memoryMaximumBytes: 10, memoryMinimumBytes: 11 };
+    const limits = { memoryMaximumBytes: 2 ** 30, memoryMinimumBytes: 2 ** 31 };
     assert.throws(() => checkSpec({ name: 'a', limits }), refused);
-    assert.throws(() => checkSpec({ name: 'a', tlsCertFile: '/x' }), refused);
+    assert.throws(() => checkSpec({ name: 'a', tls: 'required', tlsCertFile: '/x' }), refused);
     assert.throws(
-      () => checkSpec({ name: 'a', tlsCertFile: '/x', tlsKeyFile: '/y' }),
+      () => checkSpec({ name: 'a', tls: 'required', tlsCertFile: '/x', tlsKeyFile: '/y' }),
       /no file \/x/,
     );
   });

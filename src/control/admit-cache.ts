@@ -5,7 +5,8 @@ import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { ZodError } from 'zod';
 import { messageOf } from '../lib/errors.ts';
-import { cacheSpecSchema, type CacheSpec } from '../model/cache-spec.ts';
+import type { CacheSpec } from '../model/cache-spec.ts';
+import { readSpec } from '../model/read-spec.ts';
 import { DEFAULT_USER_NAME, DEFAULT_USER_RULES, type CacheUser } from '../model/user.ts';
 import { ControlError } from './control-error.ts';
 import type { Ports } from './ports.ts';
@@ -19,37 +20,25 @@ export interface AdmittedCache {
 
 /** @throws ControlError InvalidParameterValue or InvalidParameterCombination, in words about the field */
 export function checkSpec(input: unknown): CacheSpec {
-  const parsed = cacheSpecSchema.safeParse(input);
-  if (!parsed.success) throw new ControlError('InvalidParameterValue', zodSentence(parsed.error));
-  const spec = parsed.data;
-  const refuse = (message: string) => {
-    throw new ControlError('InvalidParameterCombination', message);
-  };
-  if (!spec.sharding && spec.shards !== 1) {
-    // The default of `shards` belongs to sharded caches; only a number that somebody wrote can be wrong.
-    const written = (input as { shards?: unknown }).shards !== undefined;
-    if (written) refuse('an unsharded cache has one shard: leave out shards, or set sharding on');
-  }
-  if (!spec.insecure && !isLoopback(spec.bind) && spec.tls !== 'required') {
-    refuse(
-      `${spec.bind} can be reached from other machines: that needs --tls required, or --insecure where the network is trusted`,
+  const read = readSpec(input);
+  if ('problems' in read) {
+    const [{ field, kind, message }] = read.problems;
+    throw new ControlError(
+      kind === 'value' ? 'InvalidParameterValue' : 'InvalidParameterCombination',
+      field === '' ? message : `${field}: ${message}`,
     );
   }
-  if ((spec.tlsCertFile === undefined) !== (spec.tlsKeyFile === undefined)) {
-    refuse('a certificate of your own needs both tlsCertFile and tlsKeyFile');
+  const { spec } = read;
+  if (!spec.insecure && !isLoopback(spec.bind) && spec.tls !== 'required') {
+    throw new ControlError(
+      'InvalidParameterCombination',
+      `bind: ${spec.bind} can be reached from other machines: that needs --tls required, or --insecure where the network is trusted`,
+    );
   }
   if (spec.tlsCertFile !== undefined && spec.tlsKeyFile !== undefined) {
     checkCertificate(spec.tlsCertFile, spec.tlsKeyFile);
   }
-  const { memoryMaximumBytes, memoryMinimumBytes, ecpuPerSecondMaximum, ecpuPerSecondMinimum } =
-    spec.limits;
-  if (memoryMaximumBytes > 0 && memoryMinimumBytes > memoryMaximumBytes) {
-    refuse('memoryMinimumBytes is above memoryMaximumBytes');
-  }
-  if (ecpuPerSecondMaximum > 0 && ecpuPerSecondMinimum > ecpuPerSecondMaximum) {
-    refuse('ecpuPerSecondMinimum is above ecpuPerSecondMaximum');
-  }
-  return spec.sharding ? spec : { ...spec, shards: 1 };
+  return spec;
 }
 
 /** Looked at now: a proxy that cannot use them can only leave the endpoint closed. */

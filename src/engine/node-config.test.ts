@@ -134,7 +134,9 @@ test('secrets and extra directives: the last word is the extra one', () => {
 test('the backlog grows with the node, within bounds', () => {
   const mib = 1 << 20;
   assert.equal(replBacklogBytes(0), 64 * mib);
-  assert.equal(replBacklogBytes(10 * mib), 16 * mib);
+  assert.equal(replBacklogBytes(16 * mib), 4 * mib);
+  assert.equal(replBacklogBytes(64 * mib), 16 * mib);
+  assert.equal(replBacklogBytes(128 * mib), 16 * mib);
   assert.equal(replBacklogBytes(1024 * mib), 64 * mib);
   assert.equal(replBacklogBytes(1024 * 1024 * mib), 256 * mib);
 });

@@ -76,11 +76,13 @@ export function clusterBusPort(settings: NodeSettings): number | undefined {
 
 /**
  * The replication backlog for a node of a given size: what a replica may miss and still continue without a full copy.
- * A sixteenth of the memory, between 16 MiB (the engine's 10 MB is 100 ms of a busy node) and 256 MiB.
+ * A sixteenth of the memory, between 16 MiB (the engine's 10 MB is 100 ms of a busy node) and 256 MiB; of a small node at
+ * most a quarter, for the engine counts it as memory in use: a backlog as large as the limit leaves no room for keys.
  */
 export function replBacklogBytes(maxmemoryBytes: number): number {
   if (maxmemoryBytes === 0) return 64 * MIB;
-  return Math.min(256 * MIB, Math.max(16 * MIB, Math.floor(maxmemoryBytes / 16)));
+  const least = Math.min(16 * MIB, Math.floor(maxmemoryBytes / 4));
+  return Math.min(256 * MIB, Math.max(least, Math.floor(maxmemoryBytes / 16)));
 }
 
 /**

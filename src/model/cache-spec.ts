@@ -64,8 +64,8 @@ export const cacheNameSchema = z
   .string()
   .transform((name) => name.toLowerCase())
   .refine((name) => /^[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,39}$/.test(name), {
-    error:
-      'a cache name begins with a letter and has at most 40 letters, digits and single hyphens, the last not a hyphen',
+    error: ({ input }) =>
+      `${JSON.stringify(input)} is no name for a cache: it begins with a letter and has at most 40 letters, digits and single hyphens, the last not a hyphen${String(input).length > 40 ? ` (this has ${String(input).length})` : ''}`,
   });
 
 export const cacheSpecSchema = z.strictObject({
