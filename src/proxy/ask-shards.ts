@@ -12,7 +12,7 @@ import { shardSlots } from './split.ts';
  */
 export function questionLane(session: Session): Lane {
   const { user, secret, systemSecret, database, sharded } = session.lane!.kind;
-  return session.service.router.lane({
+  return session.service.router.connections.lane({
     user,
     secret,
     systemSecret,

@@ -55,7 +55,7 @@ async function block(
   const deadlineMs = () => performance.now() + session.service.cache.deadlineMs;
   let giveUpMs = deadlineMs();
   for (;;) {
-    const upstream = router.privateFor(session.lane!, router.ownerOf(slot));
+    const upstream = router.connections.privateFor(session.lane!, router.ownerOf(slot));
     const startedMs = performance.now();
     let unblocked = false;
     client.unblock = (withError) => {
@@ -71,7 +71,7 @@ async function block(
     }
     const value = reply[0] === MINUS ? decodeReply(reply) : null;
     if (!(value instanceof RespError) || !FOLLOWED.has(value.kind)) {
-      router.givePrivate(session.lane!, upstream);
+      router.connections.givePrivate(session.lane!, upstream);
       return reply;
     }
     upstream.destroy();

@@ -71,7 +71,7 @@ export class Login {
     const user = this.#service.user(client.user);
     if (user === undefined) return;
     const tracking = client.tracking?.forLane(client.resp);
-    const lane = this.#service.router.lane({
+    const lane = this.#service.router.connections.lane({
       user: client.user,
       secret: user.upstreamSecret,
       systemSecret: this.#service.cache.systemSecret,

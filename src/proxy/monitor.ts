@@ -50,10 +50,14 @@ export class Monitor {
 
   #tap(node: number): void {
     const kind = { ...this.#session.lane!.kind, readonly: false };
-    const upstream = this.#session.service.router.openPrivate(node, laneHandshake(kind), {
-      onPush: (line) => this.#onLine(node, line),
-      onClosed: () => this.#onLost(node),
-    });
+    const upstream = this.#session.service.router.connections.openPrivate(
+      node,
+      laneHandshake(kind),
+      {
+        onPush: (line) => this.#onLine(node, line),
+        onClosed: () => this.#onLost(node),
+      },
+    );
     this.#taps.set(node, { upstream, answered: false });
     upstream.sendUnpaired(MONITOR);
   }

@@ -79,7 +79,8 @@ export class Permissions {
   ): Promise<void> {
     const verdicts = this.#verdicts;
     const { systemLane } = this.#router;
-    const lane = database === 0 ? systemLane : this.#router.lane({ ...systemLane.kind, database });
+    const lane =
+      database === 0 ? systemLane : this.#router.connections.lane({ ...systemLane.kind, database });
     const answer = await this.#router.ask(['ACL', 'DRYRUN', user.name, ...words], { lane });
     this.#asking.delete(key);
     if (verdicts.size >= VERDICTS_MAXIMUM) verdicts.clear();

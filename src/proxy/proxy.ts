@@ -321,7 +321,7 @@ function cacheUsage(service: CacheService): CacheUsage {
     nodes: router.nodes
       .filter((node) => node.known)
       .map((node) => {
-        const load = router.load(node.index);
+        const load = router.connections.load(node.index);
         return {
           id: node.id,
           address: `${node.host}:${node.port}`,

@@ -478,7 +478,7 @@ export class Session implements RequestSink, Flushable, InputOwner {
     const upstream = this.#router.congestedUpstream(request);
     if (upstream === null) return;
     this.stall(STALL_NODE);
-    this.#router.onceDrained(upstream, () => this.#unstall(STALL_NODE));
+    this.#router.connections.onceDrained(upstream, () => this.#unstall(STALL_NODE));
   }
 
   // ---- the list of requests under way --------------------------------------------------------------------------------

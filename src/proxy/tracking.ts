@@ -77,7 +77,7 @@ export class Tracking implements LaneTracking {
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
-    for (const lane of this.#lanes) this.#session.service.router.dropLane(lane);
+    for (const lane of this.#lanes) this.#session.service.router.connections.dropLane(lane);
     for (const receiver of this.#receivers.keys()) receiver.destroy();
   }
 
@@ -143,7 +143,7 @@ export class Tracking implements LaneTracking {
   /** Opens the connection that gets the invalidations of a RESP2 connection to `node`; resolves to its id there. */
   async #receiver(plain: LaneKind, node: number): Promise<number> {
     const { router } = this.#session.service;
-    const receiver = router.openPrivate(node, laneHandshake({ ...plain, resp: 3 }), {
+    const receiver = router.connections.openPrivate(node, laneHandshake({ ...plain, resp: 3 }), {
       onPush: (push) => this.onPush(push),
       onClosed: () => {
         this.#receivers.delete(receiver);

@@ -219,7 +219,8 @@ async function executePrivately(
   const { client, service } = session;
   const slot = transaction.slot === NO_SLOT ? transaction.watchedSlot : transaction.slot;
   const upstream =
-    transaction.watcher ?? service.router.openLike(session.lane!, service.router.ownerOf(slot));
+    transaction.watcher ??
+    service.router.connections.openLike(session.lane!, service.router.ownerOf(slot));
   const reply = await service.router.askBytes(batch, {
     fixed: upstream,
     preceding,
@@ -227,7 +228,7 @@ async function executePrivately(
   });
   // EXEC leaves nothing on the connection; a client that tracks wants to hear of what was read over it.
   if (transaction.database === null && reply[0] !== MINUS)
-    service.router.givePrivate(session.lane!, upstream);
+    service.router.connections.givePrivate(session.lane!, upstream);
   else upstream.destroy();
   if (isTransient(reply)) return encodeReply(NULL_ARRAY, client.resp);
   // Neither refused nor aborted: SELECT was executed.
@@ -255,7 +256,7 @@ async function watch(session: Session, call: Call): Promise<Buffer> {
   const giveUpMs = performance.now() + service.cache.deadlineMs;
   for (;;) {
     const first = transaction.watcher === null;
-    const upstream = (transaction.watcher ??= service.router.openLike(
+    const upstream = (transaction.watcher ??= service.router.connections.openLike(
       session.lane!,
       service.router.ownerOf(slot),
       { onClosed: () => (transaction.broken ||= transaction.watcher === upstream) },

@@ -88,7 +88,7 @@ async function killScript(session: Session, call: Call): Promise<Buffer> {
   });
   const replies = await Promise.all(
     router.primaries().map(async (node) => {
-      const upstream = router.openPrivate(node, handshake);
+      const upstream = router.connections.openPrivate(node, handshake);
       const reply = await router.askBytes(bytes, { fixed: upstream, repeatable: false });
       upstream.destroy();
       return reply.toString('latin1');

@@ -50,7 +50,7 @@ async function judge(session: Session, args: readonly Buffer[]): Promise<Buffer>
   const { tracking: _, ...kind } = session.lane!.kind;
   const giveUpMs = performance.now() + cache.deadlineMs;
   for (;;) {
-    const upstream = router.openPrivate(
+    const upstream = router.connections.openPrivate(
       router.anyPrimary(),
       laneHandshake({ ...kind, readonly: false }),
     );

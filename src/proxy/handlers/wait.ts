@@ -43,7 +43,9 @@ async function wait(session: Session, call: Call): Promise<Buffer> {
     // Nothing to wait for: any node says what is wrong.
     return encodeReply(await router.ask(args, { lane: session.lane! }), client.resp);
   }
-  const upstreams = router.primaries().map((node) => router.privateFor(router.systemLane, node));
+  const upstreams = router
+    .primaries()
+    .map((node) => router.connections.privateFor(router.systemLane, node));
   let ended = false;
   client.unblock = (withError) => {
     ended = true;
@@ -58,7 +60,7 @@ async function wait(session: Session, call: Call): Promise<Buffer> {
   client.unblock = null;
   for (const upstream of upstreams) {
     if (ended) upstream.destroy();
-    else router.givePrivate(router.systemLane, upstream);
+    else router.connections.givePrivate(router.systemLane, upstream);
   }
   return encodeReply(smallest(answers, call.command.name), client.resp);
 }

@@ -9,7 +9,7 @@ import { decodeReply, RespError } from '../../protocol/resp-value.ts';
 import { NO_SLOT } from '../routing/request.ts';
 import { isPush, readPush } from './pubsub-push.ts';
 import { TOPIC_WORDS, type Topic, type TopicKind } from './topic.ts';
-import type { PrivateHandlers } from '../routing/cache-router.ts';
+import type { PrivateHandlers } from '../routing/connections.ts';
 import type { Upstream } from '../routing/upstream.ts';
 
 export interface FeedOwner {

@@ -303,7 +303,9 @@ export class PubSubHub implements FeedOwner {
       sharded: cache.sharding,
       noTouch: false,
     });
-    return new PubSubFeed(node, this, (handlers) => router.openPrivate(node, handshake, handlers));
+    return new PubSubFeed(node, this, (handlers) =>
+      router.connections.openPrivate(node, handshake, handlers),
+    );
   }
 
   #wait(topic: Topic): void {

@@ -1,0 +1,88 @@
+/** The proxy's own questions to the nodes, for the cold paths: a request like any other, whose reply resolves a promise. */
+import { encodeRequest } from '../../protocol/request-encoder.ts';
+import { decodeReply, RespError, textOf, type RespValue } from '../../protocol/resp-value.ts';
+import type { Turn } from '../io/turn.ts';
+import type { Lane } from './lane.ts';
+import { PromiseSink } from './promise-sink.ts';
+import { NO_SLOT, type Request, type RequestPool } from './request.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface NodeQuestionsParts {
+  readonly pool: RequestPool;
+  readonly turn: Turn;
+  /** What a question goes over that names no lane. */
+  readonly system: Lane;
+  /** Sends a request to the node it belongs to. */
+  readonly route: (request: Request) => void;
+}
+
+export interface AskOptions {
+  readonly lane?: Lane;
+  readonly node?: number;
+  readonly slot?: number;
+  readonly fixed?: Upstream;
+  readonly repeatable?: boolean;
+  /** Replies that come before the one that counts (MULTI's and the QUEUEDs). */
+  readonly preceding?: number;
+}
+
+/** How long a node may take over a question that is put to it once. */
+export const QUESTION_MS = 500;
+
+export class NodeQuestions {
+  readonly #parts: NodeQuestionsParts;
+
+  constructor(parts: NodeQuestionsParts) {
+    this.#parts = parts;
+  }
+
+  /** The encoded request in, the reply's bytes out, an error reply included; waits and retries as any request does. */
+  askBytes(bytes: Buffer, options: AskOptions = {}): Promise<Buffer> {
+    return new Promise((resolve) => {
+      const request = this.#take(bytes, resolve);
+      request.lane = options.lane ?? this.#parts.system;
+      request.fixed = options.fixed ?? null;
+      request.node = options.node ?? -1;
+      request.slot = options.slot ?? NO_SLOT;
+      request.repeatable = options.repeatable ?? true;
+      request.precedingReplies = options.preceding ?? 0;
+      request.skipReplies = request.precedingReplies;
+      if (request.fixed === null) this.#parts.route(request);
+      else request.fixed.send(request);
+    });
+  }
+
+  /** Asks one node, once: null when it does not answer in time. */
+  once(node: number, args: readonly string[]): Promise<RespValue> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(null), QUESTION_MS);
+      const request = this.#take(encodeRequest(args), (reply) => {
+        clearTimeout(timer);
+        const value = decodeReply(reply);
+        resolve(
+          value instanceof RespError && textOf(value.message)?.startsWith('CLUSTERDOWN')
+            ? null
+            : value,
+        );
+      });
+      request.lane = this.#parts.system;
+      request.node = node;
+      // Not repeatable and its deadline passed: a node that is gone answers at once.
+      request.deadlineUs = 1;
+      this.#parts.route(request);
+    });
+  }
+
+  #take(bytes: Buffer, resolve: (reply: Buffer) => void): Request {
+    const { pool, turn } = this.#parts;
+    const request = pool.take();
+    request.sink = new PromiseSink(resolve, pool);
+    request.buf = bytes;
+    request.start = 0;
+    request.end = bytes.length;
+    request.stable = true;
+    turn.tick();
+    request.startedUs = turn.nowUs;
+    return request;
+  }
+}
