@@ -48,6 +48,8 @@ export const COMMAND_NOTES: Readonly<Record<string, string>> = {
     'of all shards, newest first; ids are each node’s own, the client’s address is the proxy’s',
   'commandlog|get':
     'of all shards, newest first; ids are each node’s own, the client’s address is the proxy’s',
+  'acl|log':
+    'of all shards, newest first, what is alike put together; without logins, which the proxy checks; ids are each node’s own, the client’s address is the proxy’s',
   'latency|latest': 'the worst of the shards',
   'latency|history': 'the worst of the shards',
   'latency|histogram': 'the calls of all shards',

@@ -86,7 +86,7 @@ export const REFUSED_COMMANDS: Readonly<Record<string, string>> = {
 
 /** Answered by the proxy although the table would let them be forwarded: they speak of the connection or of all nodes. */
 export const PROXY_COMMANDS: ReadonlySet<string> = new Set([
-  'acl|getuser', 'acl|list', 'acl|users', 'asking', 'auth', 'clusterscan',
+  'acl|getuser', 'acl|list', 'acl|log', 'acl|users', 'asking', 'auth', 'clusterscan',
   'client|caching', 'client|capa', 'client|getname', 'client|getredir', 'client|id', 'client|import-source',
   'client|info', 'client|kill', 'client|list', 'client|no-evict', 'client|no-touch', 'client|reply',
   'client|setinfo', 'client|setname', 'client|tracking', 'client|trackinginfo', 'client|unblock',
@@ -103,7 +103,7 @@ export const PROXY_COMMANDS: ReadonlySet<string> = new Set([
 
 /** Of these, the ones that only put several nodes' answers together: an unsharded cache forwards them to its one node. */
 const MERGED_COMMANDS: ReadonlySet<string> = new Set([
-  'clusterscan', 'commandlog|get', 'function|stats', 'latency|doctor', 'latency|graph', 'latency|histogram',
+  'acl|log', 'clusterscan', 'commandlog|get', 'function|stats', 'latency|doctor', 'latency|graph', 'latency|histogram',
   'latency|history', 'latency|latest', 'memory|doctor', 'memory|malloc-stats', 'memory|stats', 'msetex', 'randomkey', 'scan',
   'slowlog|get',
 ]); // prettier-ignore

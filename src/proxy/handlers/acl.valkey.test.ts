@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ProxiedCache } from '../../../e2e/fixtures/proxied-cache.ts';
 import type { RawClient } from '../../../e2e/fixtures/raw-client.ts';
 import type { CacheUser } from '../../model/user.ts';
@@ -134,6 +135,50 @@ describe('users and settings as clients see them', () => {
     for (let i = 0; i < 20; i++) await bob.raw('CLIENT', 'LIST');
     for (let i = 0; i < 20; i++) await client.raw('CLIENT', 'LIST');
     assert.equal(await asked(), before);
+  });
+
+  it('ACL LOG is what all shards refused, newest first, alike put together, as a plain server has it', async () => {
+    const log = async (on: RawClient, ...words: (string | number)[]) =>
+      itemsOf(await on.call('ACL', 'LOG', ...words)).map((entry) => {
+        const fields = new Map(entriesOf(entry));
+        return ['count', 'reason', 'context', 'object', 'username']
+          .map((name) => textOf(fields.get(name)))
+          .join(' ');
+      });
+    for (const on of [client, plain]) await on.expectOk('ACL', 'LOG', 'RESET');
+    for (const on of [client, plain]) assert.deepEqual(await log(on), []);
+    const refused = [
+      ['GET', 'a'], ['SET', 'app:1', 'x'], ['SET', 'app:2', 'x'], ['SET', 'app:3', 'x'], ['GET', 'b'], ['GET', 'c'],
+      ['GET', 'd'], ['GET', 'a'],
+    ]; // prettier-ignore
+    for (const start of [() => cache.client(), () => cache.plainClient()]) {
+      const bob = await start();
+      await bob.expectOk('AUTH', 'bob', 'pw');
+      for (const words of refused) {
+        assert.match((await bob.raw(...words)).toString(), /^-NOPERM/);
+        // Entries are ordered by the millisecond.
+        await delay(2);
+      }
+    }
+    for (const resp of [2, 3]) {
+      for (const on of [client, plain]) await on.call('HELLO', resp);
+      assert.deepEqual((await log(client)).slice(0, 2), [
+        '2 key toplevel a bob',
+        '1 key toplevel d bob',
+      ]);
+      assert.ok((await log(client)).includes('3 command toplevel set bob'));
+      for (const words of [[], [2], [0], [-1], [100]])
+        assert.deepEqual(await log(client, ...words), await log(plain, ...words), `${words}`);
+    }
+    for (const words of [['x'], ['1', '2'], ['010'], ['HELP']])
+      assert.equal(
+        (await client.raw('ACL', 'LOG', ...words)).toString(),
+        (await plain.raw('ACL', 'LOG', ...words)).toString(),
+      );
+    await client.expectOk('ACL', 'LOG', 'RESET');
+    for (const node of cache.nodes)
+      assert.equal(itemsOf(await node.admin.call('ACL', 'LOG')).length, 0);
+    for (const on of [client, plain]) await on.call('HELLO', 2);
   });
 
   it('keeps the order of pipelined commands while it asks', async () => {

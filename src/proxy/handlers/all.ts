@@ -2,6 +2,7 @@
 import type { HandlerTable } from '../session-commands.ts';
 import { transactionHandlers } from '../transaction.ts';
 import { aclHandlers } from './acl.ts';
+import { aclLogHandlers } from './acl-log.ts';
 import { clientHandlers } from './client.ts';
 import { clusterHandlers } from './cluster.ts';
 import { connectionHandlers } from './connection.ts';
@@ -28,6 +29,7 @@ export const allHandlers: HandlerTable = {
   ...shardLogHandlers,
   ...waitHandlers,
   ...aclHandlers,
+  ...aclLogHandlers,
   ...monitorHandlers,
   ...msetexHandlers,
   ...pubsubHandlers,
