@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { messageOf } from '../lib/errors.ts';
 import type { ApiFailure, Progress, SystemStatus } from '../model/admin-api.ts';
 import { dataDirPaths } from '../model/data-dir.ts';
+import { asSentence } from './sentence.ts';
 import { CliError } from './cli-error.ts';
 import { cliErrorCodeOf } from './exit-code-of.ts';
 
@@ -191,10 +192,4 @@ export function errorOfFailure(failure: ApiFailure, status = 0): CliError {
   return new CliError(cliErrorCodeOf(failure.code, status), asSentence(failure.message), {
     cause: failure,
   });
-}
-
-/** The API's messages are parts of sentences; a person reads whole ones. */
-function asSentence(message: string): string {
-  const capital = message.charAt(0).toUpperCase() + message.slice(1);
-  return /[.!?)]$/.test(capital) ? capital : `${capital}.`;
 }

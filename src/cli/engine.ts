@@ -14,6 +14,10 @@ interface EngineOptions extends DataDirOption {
   readonly engineDir?: string;
 }
 
+interface RemoveOptions extends EngineOptions {
+  readonly force?: boolean;
+}
+
 const SOURCE_WORDS: Readonly<Record<string, string>> = {
   path: 'on the PATH',
   option: 'given by you',
@@ -29,7 +33,7 @@ export function registerEngine(program: Command, terminal: Terminal): void {
       .alias('ls')
       .description('versions, where they come from, which are in use'),
   ).action(async (options: EngineOptions) => {
-    const engines = await currentEngines(options, terminal);
+    const engines = await currentEngines(options, terminal, { users: true });
     if (options.json) return terminal.out(JSON.stringify(engines, null, 2));
     terminal.out(engineTable(engines, terminal).join('\n'));
   });
@@ -46,8 +50,9 @@ export function registerEngine(program: Command, terminal: Terminal): void {
       .command('remove')
       .alias('rm')
       .description('remove an installed version that no cache uses')
-      .argument('<line>', ENGINE_LINES.join(', '), line),
-  ).action((wanted: string, options: EngineOptions) => remove(wanted, options, terminal));
+      .argument('<line>', ENGINE_LINES.join(', '), line)
+      .option('--force', 'also when caches that are stopped need it'),
+  ).action((wanted: string, options: RemoveOptions) => remove(wanted, options, terminal));
 }
 
 function withEngineDir(command: Command): Command {
@@ -58,18 +63,23 @@ function withEngineDir(command: Command): Command {
   );
 }
 
+/** @param users whether a state that cannot be read is an error, for nobody could say who needs an engine */
 async function currentEngines(
   options: EngineOptions,
   terminal: Terminal,
+  { users }: { readonly users: boolean },
 ): Promise<readonly EngineStatus[]> {
   const client = clientOf(options, terminal);
   if (await client.statusOrNull()) return client.call<EngineStatus[]>('GET', '/v1/engines');
-  return localEngines(options.engineDir === undefined ? {} : { engineDir: options.engineDir });
+  return localEngines(
+    options.engineDir === undefined ? {} : { engineDir: options.engineDir },
+    users ? client.dataDir : undefined,
+  );
 }
 
 async function install(wanted: string, options: EngineOptions, terminal: Terminal): Promise<void> {
   const client = clientOf(options, terminal);
-  const present = (await currentEngines(options, terminal)).find(
+  const present = (await currentEngines(options, terminal, { users: false })).find(
     (engine) => engine.line === wanted && engine.installed,
   );
   const interruption = new AbortController();
@@ -93,7 +103,7 @@ async function install(wanted: string, options: EngineOptions, terminal: Termina
       },
       options.json === true,
     );
-  const engine = (await currentEngines(options, terminal)).find(
+  const engine = (await currentEngines(options, terminal, { users: false })).find(
     (candidate) => candidate.line === wanted,
   );
   if (options.json) return terminal.out(JSON.stringify(engine ?? null, null, 2));
@@ -103,22 +113,32 @@ async function install(wanted: string, options: EngineOptions, terminal: Termina
     );
 }
 
-async function remove(wanted: string, options: EngineOptions, terminal: Terminal): Promise<void> {
+async function remove(wanted: string, options: RemoveOptions, terminal: Terminal): Promise<void> {
   const client = clientOf(options, terminal);
-  const engine = (await currentEngines(options, terminal)).find(
+  const engine = (await currentEngines(options, terminal, { users: !options.force })).find(
     (candidate) => candidate.line === wanted,
   );
   if (!engine?.installed) throw new CliError('NOT_FOUND', `Valkey ${wanted} is not installed.`);
-  if (engine.usedBy.length > 0)
-    throw new CliError('CONFLICT', `Valkey ${wanted} is used by ${engine.usedBy.join(', ')}.`, {
+  const running = (await client.statusOrNull()) !== null;
+  const caches = engine.usedBy.join(', ');
+  if (caches !== '' && running)
+    throw new CliError('CONFLICT', `Valkey ${wanted} is used by ${caches}.`, {
       hint: 'Delete these caches first.',
     });
+  if (caches !== '' && !options.force)
+    throw new CliError(
+      'CONFLICT',
+      `Valkey ${wanted} is what ${caches} will start with again; no daemon runs on ${client.dataDir} now.`,
+      {
+        hint: `Delete these caches first, or add --force and install it again before the next "up".`,
+      },
+    );
   if (Object.hasOwn(SOURCE_WORDS, engine.source))
     throw new CliError(
       'CONFLICT',
       `Valkey ${wanted} is ${SOURCE_WORDS[engine.source]}; Springtide did not install it.`,
     );
-  if (await client.statusOrNull()) await client.call<void>('DELETE', `/v1/engines/${wanted}`);
+  if (running) await client.call<void>('DELETE', `/v1/engines/${wanted}`);
   else await removeLocalEngine(wanted, options.engineDir);
   if (options.json) terminal.out(JSON.stringify({ removed: wanted }));
   else terminal.out(`Valkey ${wanted} is removed.`);

@@ -16,6 +16,7 @@ import { registerEvents } from './events.ts';
 import { registerFailover } from './failover.ts';
 import { registerList } from './list.ts';
 import { registerLogs } from './logs.ts';
+import { asSentence } from './sentence.ts';
 import { registerStatus } from './status.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { registerUp } from './up.ts';
@@ -79,7 +80,7 @@ function reportError(error: unknown, terminal: Terminal): number {
     );
     return EXIT_CODES.FAILED;
   }
-  terminal.err(`${label} ${error.message}`);
+  terminal.err(`${label} ${asSentence(error.message)}`);
   if (error instanceof CliError && error.hint !== null) terminal.err(error.hint);
   return EXIT_CODES[cliErrorCodeOf(error.code)];
 }

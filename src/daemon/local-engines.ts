@@ -9,10 +9,21 @@ import {
   removeEngine,
   type CatalogueOptions,
 } from '../engine/catalogue.ts';
+import { storedCaches } from '../control/stored-caches.ts';
 import type { EngineStatus } from '../model/admin-api.ts';
+import { dataDirPaths } from '../model/data-dir.ts';
 
-/** Every supported line, and whether and from where it is there. `usedBy` is empty: only a daemon knows that. */
-export async function localEngines(options: CatalogueOptions = {}): Promise<EngineStatus[]> {
+/**
+ * Every supported line, and whether and from where it is there.
+ *
+ * @param dataDir where no daemon runs: `usedBy` are its caches, which are stopped. Without it, none
+ * @throws StoreError STORE_UNREADABLE when `dataDir` has a state that cannot be read
+ */
+export async function localEngines(
+  options: CatalogueOptions = {},
+  dataDir?: string,
+): Promise<EngineStatus[]> {
+  const caches = dataDir === undefined ? [] : storedCaches(dataDirPaths(dataDir).stateFile);
   return (await listEngines(options)).map((listing) => {
     const [first] = listing.installations;
     const source = first === undefined || first.source === 'debian' ? listing.suite : first.source;
@@ -23,7 +34,9 @@ export async function localEngines(options: CatalogueOptions = {}): Promise<Engi
       installed: first !== undefined,
       source: source === 'explicit' ? 'option' : source,
       cli: first?.tools.cli ?? null,
-      usedBy: [],
+      usedBy: caches
+        .filter(({ engineVersion }) => engineVersion === listing.line)
+        .map(({ name }) => name),
     };
   });
 }
