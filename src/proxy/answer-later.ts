@@ -1,6 +1,6 @@
 /** For commands whose answer must go out in the very moment in which something else begins (messages, MONITOR's lines). */
 import type { Session } from './session.ts';
-import { STALL_BUSY } from './session.ts';
+import { STALL_BUSY } from './stalls.ts';
 import type { Call } from './session-commands.ts';
 
 /**

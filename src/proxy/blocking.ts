@@ -7,7 +7,8 @@ import { decodeReply, RespError } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { endBlocked } from './end-blocked.ts';
 import { CLUSTER_DOWN } from './proxy-error.ts';
-import { STALL_BUSY, type Session } from './session.ts';
+import type { Session } from './session.ts';
+import { STALL_BUSY } from './stalls.ts';
 
 /** Errors after which the same command is asked of the slot's owner again: it was not executed. */
 const FOLLOWED: ReadonlySet<string> = new Set([

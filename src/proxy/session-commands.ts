@@ -9,7 +9,6 @@ import {
   type Command,
   type RequestArguments,
 } from '../protocol/command-table.ts';
-import { hashSlot } from '../protocol/hash-slot.ts';
 import { messageOf } from '../lib/errors.ts';
 import { blockingCommand, mayBlock } from './blocking.ts';
 import type { PlannedCommand } from './command-book.ts';
@@ -22,8 +21,9 @@ import {
   PLAN_SPLIT,
 } from './command-plan.ts';
 import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
-import { NO_SLOT } from './routing/request.ts';
-import { STALL_BUSY, type Session } from './session.ts';
+import type { Session } from './session.ts';
+import { KEY_TOO_LONG, slotOf } from './slot-of.ts';
+import { STALL_BUSY } from './stalls.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { fanOut, splitByShard } from './split.ts';
 import { endTransaction, queueCommand } from './transaction.ts';
@@ -352,7 +352,6 @@ function wantsDrained(handler: HandlerEntry | undefined, session: Session): bool
 
 const NOTHING = Buffer.alloc(0);
 const TOUCHES_KEYS = FLAG_WRITE | FLAG_READONLY;
-const KEY_TOO_LONG = -2;
 
 /** CLIENT CACHING holds for one command of one connection: they go to the node together. */
 function forwardAfterCaching(
@@ -369,20 +368,6 @@ function forwardAfterCaching(
   request.precedingReplies = 1;
   request.skipReplies = 1;
   session.service.router.route(request);
-}
-
-/** Slot of the first key, NO_SLOT without keys, KEY_TOO_LONG. */
-function slotOf(
-  command: Command,
-  buf: Buffer,
-  args: RequestArguments,
-  keyMaximumBytes: number,
-): number {
-  const key = command.firstKeyOf(buf, args);
-  if (key === 0) return NO_SLOT;
-  const start = args.argStart[key]!;
-  const end = args.argEnd[key]!;
-  return end - start > keyMaximumBytes ? KEY_TOO_LONG : hashSlot(buf, start, end);
 }
 
 /** An EXEC that cannot even begin ends its transaction (multi.c, execCommandAbort). */

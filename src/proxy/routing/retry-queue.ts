@@ -90,13 +90,18 @@ export class RetryQueue {
 
   #giveUp(request: Request): void {
     request.state = REQUEST_WAITING;
-    const buf = request.replyBuf!;
-    // Where a slot has gone to is none of a client's business.
-    const moving =
-      buf[request.replyStart + 1] === UPPER_M || buf[request.replyStart + 1] === UPPER_A;
-    if (moving) request.sink!.onReply(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
-    else request.sink!.onReply(request, buf, request.replyStart, request.replyEnd);
+    hideMove(request);
+    request.sink!.onReply(request, request.replyBuf!, request.replyStart, request.replyEnd);
   }
+}
+
+/** An error that tells where a slot has gone to is none of a client's business: the request was not executed. */
+export function hideMove(request: Request): void {
+  const first = request.replyBuf![request.replyStart + 1];
+  if (first !== UPPER_M && first !== UPPER_A) return;
+  request.replyBuf = CLUSTER_DOWN;
+  request.replyStart = 0;
+  request.replyEnd = CLUSTER_DOWN.length;
 }
 
 /** First letters of MOVED (and MASTERDOWN) and ASK. */

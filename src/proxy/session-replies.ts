@@ -1,0 +1,232 @@
+/**
+ * The requests of one session that are under way, oldest first, and the order in which their replies leave: a reply waits in
+ * its request until it is the head's.
+ *
+ *   enqueue() ─> head (oldest) .. tail        reply of the head ─> output, and with it all behind it that wait answered
+ *
+ * Bounded in number, in bytes, and in the bytes of replies that wait.
+ */
+import type { Slab } from './io/slab.ts';
+import type { Turn } from './io/turn.ts';
+import type { Meter } from './meter.ts';
+import type { CacheRouter } from './routing/cache-router.ts';
+import {
+  REQUEST_DONE,
+  REQUEST_RETRYING,
+  type Request,
+  type RequestPool,
+} from './routing/request.ts';
+import type { RequestSink } from './routing/request-sink.ts';
+import { hideMove } from './routing/retry-queue.ts';
+import { OUTPUT_PAUSE_BYTES, type SessionOutput } from './session-output.ts';
+import { STALL_DRAIN, STALL_FULL, type Stalls } from './stalls.ts';
+
+const PENDING_MAXIMUM = 1024;
+const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
+/** A slot that no command has: what stands in the list only for its place decides nothing about the order of commands. */
+export const NO_COMMAND = -2;
+
+export class SessionReplies implements RequestSink {
+  readonly abandoned = false;
+  /** Nothing comes after the requests under way: the session ends when they are answered. */
+  last = false;
+  readonly #router: CacheRouter;
+  readonly #turn: Turn;
+  readonly #meter: Meter;
+  readonly #pool: RequestPool;
+  readonly #stash: Slab;
+  readonly #output: SessionOutput;
+  readonly #stalls: Stalls;
+  #head: Request | null = null;
+  #tail: Request | null = null;
+  #pending = 0;
+  #pendingBytes = 0;
+  /** Replies, and parts of replies, that wait for an older one or for their other parts. */
+  #heldBytes = 0;
+  /** Requests that wait for another try, at most. */
+  #retrying = 0;
+
+  constructor(router: CacheRouter, output: SessionOutput, stalls: Stalls) {
+    this.#router = router;
+    this.#turn = router.turn;
+    this.#meter = router.meter;
+    this.#pool = router.pool;
+    this.#stash = router.stash;
+    this.#output = output;
+    this.#stalls = stalls;
+  }
+
+  /** Requests under way. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  get empty(): boolean {
+    return this.#head === null;
+  }
+
+  /** As much under way as a session may have. */
+  get full(): boolean {
+    return this.#pending >= PENDING_MAXIMUM || this.#pendingBytes > PENDING_MAXIMUM_BYTES;
+  }
+
+  /** Does a request wait for another try? */
+  get retrying(): boolean {
+    return this.#retrying !== 0;
+  }
+
+  /** A part of the head's reply has left, and the rest is to come. */
+  get midReply(): boolean {
+    return this.#head !== null && this.#head.streaming;
+  }
+
+  /** Gives the request the next place. `sizeBytes`: its own, or of what is under way in its stead. Hot. */
+  enqueue(request: Request, sizeBytes: number): void {
+    request.sink = this;
+    if (this.#tail === null) this.#head = request;
+    else this.#tail.next = request;
+    this.#tail = request;
+    this.#pending++;
+    this.#pendingBytes += sizeBytes;
+  }
+
+  /** See RequestSink. Hot. */
+  onReply(request: Request, buf: Buffer, start: number, end: number): void {
+    if (buf[start] === MINUS) this.#meter.failed(buf, start, end);
+    if (request.part >= 0) this.#meter.answered(request.part, this.#turn.nowUs - request.startedUs);
+    if (this.#retrying > 0) this.#settleRetries(request);
+    request.state = REQUEST_DONE;
+    if (request !== this.#head) {
+      this.#holdBack(request, buf, start, end);
+      return;
+    }
+    if (!request.muted) this.#output.write(buf, start, end);
+    this.#advance();
+  }
+
+  onPiece(request: Request, buf: Buffer, start: number, end: number): boolean {
+    if (request !== this.#head || request.muted) return false;
+    this.#output.write(buf, start, end);
+    return true;
+  }
+
+  onLastPiece(request: Request, buf: Buffer, start: number, end: number): void {
+    if (request.part >= 0) this.#meter.answered(request.part, this.#turn.nowUs - request.startedUs);
+    this.#output.write(buf, start, end);
+    this.#output.writeHeldPushes();
+    this.#advance();
+  }
+
+  onBroken(): void {
+    // Half a reply is out: nothing that follows could be understood.
+    this.#output.destroy();
+  }
+
+  onRetrying(): void {
+    this.#retrying++;
+  }
+
+  /** A reply, or a part of one, waits; a negative number: it does not any more. */
+  hold(sizeBytes: number): void {
+    this.#heldBytes += sizeBytes;
+    if (sizeBytes <= 0 || this.#heldBytes <= OUTPUT_PAUSE_BYTES) return;
+    this.#stalls.begin(STALL_FULL);
+    if (this.#heldBytes > this.#router.cache.limits.outputMaximumBytes)
+      this.#output.cutSlowReader();
+  }
+
+  /** Nobody waits any more: what is on its way gets `discard` for its replies. */
+  abandon(discard: RequestSink): void {
+    for (let request = this.#head; request !== null;) {
+      const next: Request | null = request.next;
+      request.next = null;
+      request.sink = discard;
+      request = next;
+    }
+    this.#head = null;
+    this.#tail = null;
+  }
+
+  #holdBack(request: Request, buf: Buffer, start: number, end: number): void {
+    const stash = this.#stash;
+    stash.copy(buf, start, request.muted ? start : end);
+    request.replyBuf = stash.buf;
+    request.replyStart = stash.start;
+    request.replyEnd = stash.end;
+    this.hold(stash.end - stash.start);
+    const head = this.#head!;
+    if (head.state !== REQUEST_DONE) return;
+    // Settled just now, for this one: nothing else would bring it on its way.
+    this.#writeHeld(head);
+    this.#advance();
+  }
+
+  /** The head is answered: it leaves, and with it all behind it that are answered already. */
+  #advance(): void {
+    const pool = this.#pool;
+    let head = this.#head!;
+    for (;;) {
+      const next = head.next;
+      this.#pending--;
+      this.#pendingBytes -= head.end - head.start;
+      if (!head.superseded) pool.give(head);
+      this.#head = next;
+      if (next === null) {
+        this.#tail = null;
+        this.#retrying = 0;
+        if (this.last) this.#output.flushSoon();
+        break;
+      }
+      if (next.state !== REQUEST_DONE) break;
+      head = next;
+      this.#writeHeld(head);
+    }
+    if (this.#stalls.reasons !== 0) this.#easeStalls();
+  }
+
+  #easeStalls(): void {
+    const stalls = this.#stalls;
+    if (this.#head === null) stalls.end(STALL_DRAIN);
+    if (
+      this.#pending < PENDING_MAXIMUM / 2 &&
+      this.#pendingBytes < PENDING_MAXIMUM_BYTES / 2 &&
+      this.#heldBytes <= OUTPUT_PAUSE_BYTES
+    )
+      stalls.end(STALL_FULL);
+  }
+
+  /** Writes the reply of a request that was answered before its turn. */
+  #writeHeld(request: Request): void {
+    this.hold(request.replyStart - request.replyEnd);
+    if (!request.muted) this.#output.write(request.replyBuf!, request.replyStart, request.replyEnd);
+  }
+
+  /**
+   * Order: an earlier request for the same slot that waits for another try must not run after this one, which has just
+   * run. It gets the error that made it wait.
+   */
+  #settleRetries(done: Request): void {
+    let waiting = 0;
+    let before = true;
+    for (let request = this.#head; request !== null; request = request.next) {
+      if (request === done) before = false;
+      if (request.state !== REQUEST_RETRYING) continue;
+      if (
+        before &&
+        request.slot === done.slot &&
+        request.slot !== NO_COMMAND &&
+        done.replyBuf === null
+      ) {
+        request.state = REQUEST_DONE;
+        request.superseded = true;
+        hideMove(request);
+        this.hold(request.replyEnd - request.replyStart);
+      } else {
+        waiting++;
+      }
+    }
+    this.#retrying = waiting;
+  }
+}
+
+const MINUS = 45;
