@@ -35,7 +35,12 @@ export class DataDirLock {
       server.listen({ path: `\0springtide-data-${dev}-${ino}` }, resolve);
     });
     server.unref();
-    writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+    try {
+      writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+    } catch {
+      // A full disk: the socket is the lock, and what of the file is left must not name another process.
+      rmSync(pidFile, { force: true });
+    }
     return new DataDirLock(server, pidFile);
   }
 

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { installEngine } from '../engine/catalogue.ts';
 import type { ApiFailure } from '../model/admin-api.ts';
 import { eventually, primaryOf, TestDaemon } from './fixtures/test-daemon.ts';
 
@@ -29,17 +28,13 @@ function mountSmallDisk(): string | null {
 const disk = mountSmallDisk();
 
 suite('on a full disk', { skip: disk === null && 'a disk cannot be mounted here' }, () => {
-  const daemon = new TestDaemon([], disk!);
+  const daemon = TestDaemon.forSuite(disk);
   const filler = join(disk ?? '', 'filler');
   before(async () => {
-    await installEngine('9.1');
-    await daemon.start();
     await daemon.create({ name: 'full', shards: 1, replicas: 1 });
     await daemon.create({ name: 'plain', sharding: false });
   });
-  after(async () => {
-    rmSync(filler, { force: true });
-    await daemon.close();
+  after(() => {
     execFileSync('umount', [disk!]);
     rmdirSync(disk!);
   });
@@ -94,7 +89,7 @@ suite('on a full disk', { skip: disk === null && 'a disk cannot be mounted here'
 
   test('with room again, all that happened is on the disk, and the log says so', async () => {
     rmSync(filler);
-    const read = () => readFileSync(join(daemon.paths.logs, 'daemon.log'), 'utf8');
+    const read = () => daemon.log;
     await eventually('the state being saved', async () =>
       read().includes('the state is on the disk again'),
     );

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { after, before, suite, test } from 'node:test';
-import { installEngine } from '../engine/catalogue.ts';
+import { before, suite, test } from 'node:test';
 import type { NodeStatus } from '../model/admin-api.ts';
 import { eventually, primaryOf, TestDaemon } from './fixtures/test-daemon.ts';
 
@@ -11,14 +10,11 @@ const library = (version: number) =>
   `#!lua name=kept\nserver.register_function{function_name='kept', callback=function() return ${version} end, flags={'no-writes'}}`;
 
 suite('functions outlive the nodes that had them', () => {
-  const daemon = new TestDaemon();
+  const daemon = TestDaemon.forSuite();
   before(async () => {
-    await installEngine('9.1');
-    await daemon.start();
     await daemon.create({ name: 'lone', sharding: false });
     await daemon.create({ name: 'split', shards: 2 });
   });
-  after(() => daemon.close());
 
   const call = (cache: string, node: NodeStatus) => daemon.ask(cache, node, 'FCALL', 'kept', '0');
 
