@@ -35,6 +35,7 @@ import {
 import { formatAge } from '../lib/human-units.ts';
 import { Interruption } from './interruption.ts';
 import { cacheTable } from './list.ts';
+import { leftoverProcesses } from './leftover-processes.ts';
 import { requireFreePorts } from './ports.ts';
 import { runStep } from './progress-view.ts';
 import { shellWord } from './shell-word.ts';
@@ -87,7 +88,9 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
   let daemon: StartedDaemon | null = null;
   try {
     const spec = firstCacheSpec(options.port ?? FIRST_CACHE_PORT);
-    requireDiskSpace(client.dataDir);
+    // What runs without a daemon needs one now, the more so on a full disk: to fail over, and to delete what fills it.
+    const adopting = leftoverProcesses(client.dataDir).length > 0;
+    if (!adopting) requireDiskSpace(client.dataDir);
     const retry = retryWithPort(options, terminal);
     if (options.cache && !hasState(client.dataDir))
       await requireFreePorts(spec, FIRST_CACHE_HOST, retry);

@@ -86,7 +86,8 @@ export class CacheAdmin {
     const { caches, queue, store, waiters } = this.#deps;
     caches.refuseWhileStopping();
     const cache = caches.find(name);
-    store.durable(() => store.updateCache(cache.id, { state: 'deleting', reason: null }));
+    // On a full disk this is what makes room; a cache that a power cut brings back then is an empty one.
+    store.durableIfPossible(() => store.updateCache(cache.id, { state: 'deleting', reason: null }));
     if (cache.state === 'creating') {
       waiters.settle(
         cache.id,

@@ -45,10 +45,7 @@ export class StateFile {
     try {
       // Made by hand first: SQLite would use the umask, and gives -wal and -shm the mode of the main file.
       closeSync(openSync(path, 'a', 0o600));
-      this.#disk = new DatabaseSync(path);
-      this.#disk.exec(
-        'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000;',
-      );
+      this.#disk = openDisk(path);
       migrate(this.#disk);
       this.#memory.exec('PRAGMA foreign_keys = ON');
       migrate(this.#memory);
@@ -119,6 +116,19 @@ export class StateFile {
     return result;
   }
 
+  /**
+   * A transaction that is on the disk itself when it returns, unless the disk takes nothing: then it is kept in memory like
+   * any other. For what makes room, and does no harm if a power cut undoes it.
+   */
+  durableIfPossible<T>(body: () => T): T {
+    try {
+      return this.durable(body);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'STORE_UNWRITABLE') throw error;
+      return this.transaction(body);
+    }
+  }
+
   /** Leaves the transaction in memory open. */
   #inMemory<T>(body: () => T): { result: T; writes: readonly Write[] } {
     this.#memory.exec('BEGIN');
@@ -171,9 +181,40 @@ export class StateFile {
   }
 }
 
+/**
+ * On a full disk the file of memory that SQLite shares between processes cannot be made. Nobody shares it with us: the
+ * data directory is locked. But only then is the file locked against readers, who are people looking for what is wrong.
+ */
+function openDisk(path: string): DatabaseSync {
+  try {
+    return open('NORMAL');
+  } catch (error) {
+    if (!isDiskFull(error) && !isIoError(error)) throw error;
+    return open('EXCLUSIVE');
+  }
+
+  function open(lockingMode: 'NORMAL' | 'EXCLUSIVE'): DatabaseSync {
+    const db = new DatabaseSync(path);
+    try {
+      db.exec(
+        `PRAGMA locking_mode = ${lockingMode}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000;`,
+      );
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  }
+}
+
 /** SQLITE_FULL, or an I/O error that is the same on a file system that allocates late. */
 function isDiskFull(error: unknown): boolean {
   return (error as { errcode?: number }).errcode === 13 || /ENOSPC|full/.test(messageOf(error));
+}
+
+/** SQLITE_IOERR, which is also what a file of shared memory that cannot grow ends in (SQLITE_IOERR_SHMSIZE). */
+function isIoError(error: unknown): boolean {
+  return ((error as { errcode?: number }).errcode ?? 0) % 256 === 10;
 }
 
 function migrate(db: DatabaseSync): void {

@@ -94,6 +94,11 @@ export class Store {
     return this.#file.durable(body);
   }
 
+  /** On the disk itself when it returns, or, while that takes nothing, kept in memory: for what makes room. */
+  durableIfPossible<T>(body: () => T): T {
+    return this.#file.durableIfPossible(body);
+  }
+
   /**
    * The next topology version: larger than every one before, over restarts too. It begins at the clock, so that even a
    * state file that was lost and made anew goes on above what proxies keep on disk.
