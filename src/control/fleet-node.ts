@@ -1,0 +1,215 @@
+/**
+ * One node as it is: its process, if there is one, the link to it, and what it said last. It outlives the process, so that
+ * the next one is started knowing how the last ones ended.
+ *
+ *   gone --starting--> runs (answers <-> silent -> hung) --stopping, or by itself--> gone
+ */
+import type { Logger } from 'pino';
+import { NodeReplyError, type AdminClient } from '../engine/admin-client.ts';
+import type { HostedNode } from '../engine/host.ts';
+import type { NodeStatus } from '../model/admin-api.ts';
+import { NodeLink, unreachable } from './node-link.ts';
+import {
+  observationOf,
+  parseClusterNodes,
+  parseInfo,
+  type ClusterPeer,
+  type NodeObservation,
+} from './node-observation.ts';
+import type { NodeRecord } from './store-records.ts';
+
+export interface NodeWatcher {
+  /** It runs but has not answered for HUNG_AFTER_MS; and once it answers again. */
+  onHung(nodeId: string, hung: boolean): void;
+  /** It says that it has another role than the last time. */
+  onRoleChange(nodeId: string): void;
+}
+
+export interface ObserveOptions {
+  readonly timeoutMs?: number;
+  /** Ask for CLUSTER NODES too. */
+  readonly cluster?: boolean;
+}
+
+const INFO_SECTIONS = ['server', 'memory', 'persistence', 'stats', 'replication', 'keyspace'];
+const OBSERVE_TIMEOUT_MS = 2_000;
+const HUNG_AFTER_MS = 4_000;
+/** A node that dies this soon after its start, and again, is started with growing delay. */
+const YOUNG_MS = 10_000;
+const RESTART_DELAY_LAST_MS = 10_000;
+
+export class FleetNode {
+  readonly id: string;
+  /** Somebody is starting it, or ending it: its end is no news. */
+  starting = false;
+  stopping = false;
+  readonly #watcher: NodeWatcher;
+  readonly #log: Logger;
+  #process: HostedNode | null = null;
+  #link: NodeLink | null = null;
+  #observation: NodeObservation | null = null;
+  #peers: readonly ClusterPeer[] | null = null;
+  #hasData = false;
+  #silentSinceMs: number | null = null;
+  /** Questions without an answer, in a row. */
+  #silences = 0;
+  #hung = false;
+  #goneSinceMs: number | null = Date.now();
+  #startedAtMs = 0;
+  #youngDeaths = 0;
+
+  constructor(id: string, watcher: NodeWatcher, log: Logger) {
+    this.id = id;
+    this.#watcher = watcher;
+    this.#log = log;
+  }
+
+  get isAlive(): boolean {
+    return this.#process !== null;
+  }
+
+  get pid(): number | null {
+    return this.#process?.pid ?? null;
+  }
+
+  get observation(): NodeObservation | null {
+    return this.#observation;
+  }
+
+  get peers(): readonly ClusterPeer[] | null {
+    return this.#peers;
+  }
+
+  get hasData(): boolean {
+    return this.#hasData;
+  }
+
+  /** @throws NodeError NODE_UNREACHABLE */
+  get admin(): AdminClient {
+    if (this.#link === null) throw unreachable(this.id);
+    return this.#link.admin;
+  }
+
+  get goneForMs(): number {
+    return this.#goneSinceMs === null ? 0 : Date.now() - this.#goneSinceMs;
+  }
+
+  /** How long it runs without answering; 0 when it answers. */
+  get silentForMs(): number {
+    // One late answer is no silence: this process itself may have been held up.
+    if (this.#silentSinceMs === null || this.#silences < 3) return 0;
+    return Date.now() - this.#silentSinceMs;
+  }
+
+  /** Milliseconds to wait before a node that keeps dying young may be started again. */
+  get restartDueInMs(): number {
+    if (this.#youngDeaths <= 1) return 0;
+    const delayMs = Math.min(RESTART_DELAY_LAST_MS, 250 * 2 ** (this.#youngDeaths - 2));
+    return Math.max(0, delayMs - this.goneForMs);
+  }
+
+  /** @param role what the node is meant to be; while it is not, it is on its way */
+  state(role: NodeRecord['role']): NodeStatus['state'] {
+    if (this.stopping) return 'stopping';
+    if (this.starting) return 'starting';
+    if (this.#process === null || this.#hung) return 'lost';
+    const seen = this.#observation;
+    if (seen === null) return 'starting';
+    if (role === 'replica' && seen.role !== 'replica') return 'starting';
+    return seen.loading || (seen.role === 'replica' && !seen.linkUp) ? 'syncing' : 'online';
+  }
+
+  /** Takes a process as this node's, and connects to it. */
+  async attach(process: HostedNode, password: string): Promise<void> {
+    this.#process = process;
+    this.#observation = null;
+    this.#peers = null;
+    this.#hasData = false;
+    this.#silentSinceMs = null;
+    this.#silences = 0;
+    this.#hung = false;
+    this.#goneSinceMs = null;
+    this.#startedAtMs = Date.now();
+    this.#link = new NodeLink(process, password, this.#log);
+    if (this.stopping) this.disconnect();
+    else await this.#link.open();
+  }
+
+  /** Talks to it no more; the process goes on. */
+  disconnect(): void {
+    this.#link?.close();
+    this.#link = null;
+  }
+
+  /** The process was ended. */
+  ended(): void {
+    this.#process = null;
+  }
+
+  /** The process was seen to be gone. */
+  died(): void {
+    this.#process = null;
+    this.disconnect();
+    this.#observation = null;
+    this.#goneSinceMs = Date.now();
+    const young = Date.now() - this.#startedAtMs < YOUNG_MS;
+    this.#youngDeaths = young ? this.#youngDeaths + 1 : 0;
+  }
+
+  /** @throws NodeError when it does not answer in time or answers with an error */
+  async call(args: readonly (string | number)[], timeoutMs: number): Promise<unknown> {
+    const [name = '', ...rest] = args.map(String);
+    return this.admin.callWith({ timeoutMs }, name, ...rest);
+  }
+
+  /** Asks for its role, offset and sizes (one round trip). Null when it does not answer in time. */
+  async observe(options: ObserveOptions = {}): Promise<NodeObservation | null> {
+    const process = this.#process;
+    if (process === null) return null;
+    const timeoutMs = options.timeoutMs ?? OBSERVE_TIMEOUT_MS;
+    try {
+      const [info, peers] = await Promise.all([
+        this.call(['INFO', ...INFO_SECTIONS], timeoutMs),
+        options.cluster ? this.call(['CLUSTER', 'NODES'], timeoutMs) : null,
+      ]);
+      if (this.#process !== process) return null;
+      const roleBefore = this.#observation?.role;
+      const seen = observationOf(parseInfo(String(info)));
+      this.#observation = seen;
+      if (peers !== null) this.#peers = parseClusterNodes(String(peers));
+      // After a restart of the daemon a link that is down tells nothing; an offset above the initial one does.
+      if (seen.role === 'replica' && (seen.linkUp || seen.offset > 1)) this.#hasData = true;
+      this.#answers();
+      if (roleBefore !== undefined && roleBefore !== seen.role) this.#watcher.onRoleChange(this.id);
+      return seen;
+    } catch (error) {
+      if (this.#process !== process) return null;
+      // BUSY (a long script) or LOADING: it lives, and what it said last is still the best there is.
+      if (error instanceof NodeReplyError) {
+        this.#answers();
+        return this.#observation;
+      }
+      this.#isSilent();
+      return null;
+    }
+  }
+
+  #answers(): void {
+    this.#silentSinceMs = null;
+    this.#silences = 0;
+    if (this.#hung) {
+      this.#hung = false;
+      this.#watcher.onHung(this.id, false);
+    }
+  }
+
+  #isSilent(): void {
+    this.#observation = null;
+    this.#silentSinceMs ??= Date.now();
+    this.#silences++;
+    if (!this.#hung && Date.now() - this.#silentSinceMs >= HUNG_AFTER_MS) {
+      this.#hung = true;
+      this.#watcher.onHung(this.id, true);
+    }
+  }
+}
