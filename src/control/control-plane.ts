@@ -343,7 +343,7 @@ export class ControlPlane {
 
   /** Newest first; of a cache that is no more, too. */
   events(cacheName: string | null, limit: number, afterId: number): EventRecord[] {
-    return this.#store.events(cacheName, limit, afterId);
+    return this.#store.events.latest(cacheName, limit, afterId);
   }
 
   // Inside
@@ -458,6 +458,6 @@ export class ControlPlane {
 
   #event(cache: string | null, kind: string, message: string): void {
     this.#log.info({ cache, event: kind }, message);
-    this.#store.addEvent({ atMs: Date.now(), cache, kind, message });
+    this.#store.events.add({ atMs: Date.now(), cache, kind, message });
   }
 }

@@ -27,10 +27,10 @@ export async function executeStep(
 ): Promise<void> {
   const { store, log, cache } = context;
   const startedAtMs = Date.now();
-  const id = store.beginStep(cache.id, lane, planned.step, planned.reason, startedAtMs);
+  const id = store.steps.begin(cache.id, lane, planned.step, planned.reason, startedAtMs);
   try {
     await dispatch(context, planned.step);
-    store.endStep(id, 'done', null, Date.now());
+    store.steps.end(id, 'done', null, Date.now());
     log.info(
       {
         cache: cache.name,
@@ -41,7 +41,7 @@ export async function executeStep(
       'step done',
     );
   } catch (error) {
-    store.endStep(id, 'failed', messageOf(error), Date.now());
+    store.steps.end(id, 'failed', messageOf(error), Date.now());
     throw error;
   }
 }

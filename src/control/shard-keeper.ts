@@ -95,8 +95,8 @@ export class ShardKeeper {
   /** Records that a killed daemon left open: see step.ts. */
   async #takeUp(context: StepContext, lane: string): Promise<void> {
     const { store } = this.#deps;
-    for (const open of store.openSteps(context.cache.id, lane)) {
-      store.endStep(open.id, 'failed', 'the daemon ended during it', Date.now());
+    for (const open of store.steps.open(context.cache.id, lane)) {
+      store.steps.end(open.id, 'failed', 'the daemon ended during it', Date.now());
       context.log.info({ step: open.step, reason: open.reason }, 'a step was left open; looking');
       if (open.step.kind === 'planned-failover') {
         await executeStep(context, lane, { step: open.step, reason: open.reason });

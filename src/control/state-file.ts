@@ -79,6 +79,11 @@ export class StateFile {
     return this.#memory.prepare(sql).all(...values);
   }
 
+  /** Said rather than left to SQLite, so that the copy on the disk has the same. */
+  nextId(table: 'steps' | 'events'): number {
+    return Number(this.one(`SELECT coalesce(max(id), 0) + 1 AS id FROM ${table}`)!['id']);
+  }
+
   /** One write, alone or in the transaction that is under way. */
   run(sql: string, ...values: SQLInputValue[]): void {
     this.#memory.prepare(sql).run(...values);

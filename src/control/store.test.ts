@@ -114,11 +114,11 @@ suite('Store', () => {
     const store = new Store(join(dir, 'd.sqlite'));
     store.insertCache(cache);
     const step = { kind: 'sync-users', nodeId: 'n1' } as const;
-    const ids = [1, 2, 3].map((n) => store.beginStep('c1', 'lane', step, `reason ${n}`, n));
-    store.beginStep('c1', 'other', step, 'elsewhere', 4);
-    store.endStep(ids[0]!, 'done', null, 5);
-    store.endStep(ids[2]!, 'failed', 'no', 5);
-    assert.deepEqual(store.openSteps('c1', 'lane'), [
+    const ids = [1, 2, 3].map((n) => store.steps.begin('c1', 'lane', step, `reason ${n}`, n));
+    store.steps.begin('c1', 'other', step, 'elsewhere', 4);
+    store.steps.end(ids[0]!, 'done', null, 5);
+    store.steps.end(ids[2]!, 'failed', 'no', 5);
+    assert.deepEqual(store.steps.open('c1', 'lane'), [
       { id: ids[1], cacheId: 'c1', lane: 'lane', step, reason: 'reason 2' },
     ]);
     store.close();
@@ -126,15 +126,15 @@ suite('Store', () => {
 
   test('events come newest first, of one cache or of all', () => {
     const store = new Store(join(dir, 'e.sqlite'));
-    store.addEvent({ atMs: 1, cache: 'a', kind: 'k', message: 'one' });
-    store.addEvent({ atMs: 2, cache: null, kind: 'k', message: 'two' });
-    store.addEvent({ atMs: 3, cache: 'a', kind: 'k', message: 'three' });
+    store.events.add({ atMs: 1, cache: 'a', kind: 'k', message: 'one' });
+    store.events.add({ atMs: 2, cache: null, kind: 'k', message: 'two' });
+    store.events.add({ atMs: 3, cache: 'a', kind: 'k', message: 'three' });
     assert.deepEqual(
-      store.events(null, 2).map(({ message }) => message),
+      store.events.latest(null, 2).map(({ message }) => message),
       ['three', 'two'],
     );
     assert.deepEqual(
-      store.events('a', 9).map(({ message }) => message),
+      store.events.latest('a', 9).map(({ message }) => message),
       ['three', 'one'],
     );
     store.close();

@@ -8,19 +8,10 @@
  * The file holds secrets and is 0600.
  */
 import type { CacheUser } from '../model/user.ts';
+import { EventLog } from './event-log.ts';
 import { StateFile } from './state-file.ts';
-import type { Step } from './step.ts';
-import {
-  toCache,
-  toEvent,
-  toNode,
-  toStep,
-  toUser,
-  type CacheRecord,
-  type EventRecord,
-  type NodeRecord,
-  type StepRecord,
-} from './store-records.ts';
+import { StepLog } from './step-log.ts';
+import { toCache, toNode, toUser, type CacheRecord, type NodeRecord } from './store-records.ts';
 
 /** Columns that may be changed one by one, named as in the records. */
 type CachePatch = Partial<
@@ -39,10 +30,6 @@ type NodePatch = Partial<
     | 'stopped'
   >
 >;
-
-/** Events and finished steps kept: enough to explain the last days, bounded for good. */
-const EVENTS_KEPT = 10_000;
-const STEPS_KEPT = 2_000;
 
 const CACHE_COLUMNS: Record<keyof CachePatch, string> = {
   state: 'state',
@@ -64,6 +51,8 @@ const NODE_COLUMNS: Record<keyof NodePatch, string> = {
 };
 
 export class Store {
+  readonly steps: StepLog;
+  readonly events: EventLog;
   readonly #file: StateFile;
 
   /**
@@ -74,6 +63,8 @@ export class Store {
    */
   constructor(path: string, onSaved: (cause: unknown) => void = () => undefined) {
     this.#file = new StateFile(path, onSaved);
+    this.steps = new StepLog(this.#file);
+    this.events = new EventLog(this.#file);
   }
 
   close(): void {
@@ -255,87 +246,6 @@ export class Store {
       'INSERT INTO proxies VALUES (?, 1) ON CONFLICT DO UPDATE SET restarts = restarts + 1',
       index,
     );
-  }
-
-  // Steps
-
-  beginStep(cacheId: string, lane: string, step: Step, reason: string, nowMs: number): number {
-    const id = this.#nextId('steps');
-    this.#file.run(
-      "INSERT INTO steps (id, cache_id, lane, step, reason, state, started_at_ms) VALUES (?, ?, ?, ?, ?, 'running', ?)",
-      id,
-      cacheId,
-      lane,
-      JSON.stringify(step),
-      reason,
-      nowMs,
-    );
-    return id;
-  }
-
-  endStep(id: number, state: 'done' | 'failed', error: string | null, nowMs: number): void {
-    this.#file.run(
-      'UPDATE steps SET state = ?, error = ?, finished_at_ms = ? WHERE id = ?',
-      state,
-      error,
-      nowMs,
-      id,
-    );
-    this.#file.run("DELETE FROM steps WHERE state != 'running' AND id <= ?", id - STEPS_KEPT);
-  }
-
-  /** Steps that were begun and not ended, oldest first: after a crash, where to go on. */
-  openSteps(cacheId: string, lane: string): StepRecord[] {
-    return this.#file
-      .all(
-        "SELECT * FROM steps WHERE cache_id = ? AND lane = ? AND state = 'running' ORDER BY id",
-        cacheId,
-        lane,
-      )
-      .map(toStep);
-  }
-
-  // Events
-
-  addEvent(event: Omit<EventRecord, 'id'>): void {
-    const id = this.#nextId('events');
-    this.#file.run(
-      'INSERT INTO events (id, at_ms, cache, kind, message) VALUES (?, ?, ?, ?, ?)',
-      id,
-      event.atMs,
-      event.cache,
-      event.kind,
-      event.message,
-    );
-    this.#file.run('DELETE FROM events WHERE id <= ?', id - EVENTS_KEPT);
-  }
-
-  /**
-   * Newest first.
-   *
-   * @param cache null for all, and those of none
-   * @param afterId only events later than this one
-   */
-  events(cache: string | null, limit: number, afterId = 0): EventRecord[] {
-    const rows =
-      cache === null
-        ? this.#file.all(
-            'SELECT * FROM events WHERE id > ? ORDER BY id DESC LIMIT ?',
-            afterId,
-            limit,
-          )
-        : this.#file.all(
-            'SELECT * FROM events WHERE cache = ? AND id > ? ORDER BY id DESC LIMIT ?',
-            cache,
-            afterId,
-            limit,
-          );
-    return rows.map(toEvent);
-  }
-
-  /** Said rather than left to SQLite, so that the copy on the disk has the same. */
-  #nextId(table: 'steps' | 'events'): number {
-    return Number(this.#file.one(`SELECT coalesce(max(id), 0) + 1 AS id FROM ${table}`)!['id']);
   }
 
   #patch(
