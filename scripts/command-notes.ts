@@ -21,7 +21,7 @@ export const COMMAND_NOTES: Readonly<Record<string, string>> = {
   scan: 'one cursor over all shards; what stays from beginning to end is returned also while slots move or primaries change. Unsharded: the node’s own cursor; before 9.1 it loses its meaning on a failover',
   clusterscan: 'asked of the owner of its cursor’s slot; empty replies in between are not shown',
   randomkey: 'of a shard taken at random, of another one when that is empty',
-  info: 'one view of the cache: counters and sizes of the primaries added up, clients of the proxies; a shard that does not answer is left out',
+  info: 'one view of the cache: counters and sizes of the primaries added up, clients of the proxies; a shard that does not answer is left out; on the reader port, the work of the replicas',
   role: 'of the virtual node: a master without replicas; on the reader port a slave of the endpoint',
   wait: 'the smallest number over all shards; counted from a write of the system’s own that follows the client’s, so WAIT 0 may count less than a plain server',
   waitaof: 'the smallest numbers over all shards; see WAIT',

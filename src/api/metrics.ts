@@ -6,6 +6,7 @@
  */
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { ControlPlane } from '../control/control-plane.ts';
+import type { UsageBoard } from '../control/usage-board.ts';
 import {
   COMMAND_GROUPS,
   LATENCY_BOUNDS_US,
@@ -16,6 +17,7 @@ import {
 export type RenderMetrics = () => Promise<{ contentType: string; text: string }>;
 
 const US_PER_SECOND = 1e6;
+const DAEMON_PREFIX = 'springtide_daemon_';
 
 /** Counters of a cache that are one number. */
 const CACHE_COUNTERS = [
@@ -34,10 +36,26 @@ const CACHE_COUNTERS = [
   ['slow_readers_cut_total', 'Clients cut because they read too slowly.', 'slowReadersCut'],
 ] as const satisfies readonly (readonly [string, string, keyof CacheUsage])[];
 
+/** What is told of a control plane. */
+export interface MetricsSource extends Pick<ControlPlane, 'caches' | 'proxies' | 'observation'> {
+  readonly usage: Pick<UsageBoard, 'totals'>;
+}
+
+/**
+ * Sums that prom-client names as counters although they are gauges; the gauges by type that they are the sums of stay
+ * (`promtool check metrics` is right to complain).
+ */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
 /** Everything but the latency histogram, which prom-client cannot take as ready-made buckets. */
-export function metricsRenderer(control: ControlPlane): RenderMetrics {
+export function metricsRenderer(control: MetricsSource): RenderMetrics {
   const daemon = new Registry();
-  collectDefaultMetrics({ register: daemon, prefix: 'springtide_daemon_' });
+  collectDefaultMetrics({ register: daemon, prefix: DAEMON_PREFIX });
+  for (const name of MISNAMED) daemon.removeSingleMetric(`${DAEMON_PREFIX}${name}`);
   return async () => {
     const registry = new Registry();
     collectCaches(registry, control);
@@ -48,7 +66,7 @@ export function metricsRenderer(control: ControlPlane): RenderMetrics {
   };
 }
 
-function collectCaches(registry: Registry, control: ControlPlane): void {
+function collectCaches(registry: Registry, control: MetricsSource): void {
   const registers = [registry];
   const requests = new Counter({
     name: 'springtide_requests_total',
@@ -91,7 +109,7 @@ function collectCaches(registry: Registry, control: ControlPlane): void {
   }
 }
 
-function collectNodes(registry: Registry, control: ControlPlane): void {
+function collectNodes(registry: Registry, control: MetricsSource): void {
   const gauge = (name: string, help: string, labels: readonly string[] = []) =>
     new Gauge({
       name: `springtide_node_${name}`,
@@ -144,7 +162,7 @@ function collectNodes(registry: Registry, control: ControlPlane): void {
   }
 }
 
-function collectProxies(registry: Registry, control: ControlPlane): void {
+function collectProxies(registry: Registry, control: MetricsSource): void {
   const gauge = (name: string, help: string) =>
     new Gauge({
       name: `springtide_proxy_${name}`,
@@ -171,7 +189,7 @@ function collectProxies(registry: Registry, control: ControlPlane): void {
 }
 
 /** `springtide_request_duration_seconds`: the proxies' buckets, summed, in exposition format. */
-function latencyText(control: ControlPlane): string {
+function latencyText(control: MetricsSource): string {
   const name = 'springtide_request_duration_seconds';
   const lines = [
     `# HELP ${name} Time from a request's last byte to its reply's first, by group of command.`,

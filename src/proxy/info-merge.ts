@@ -81,6 +81,7 @@ function mergeField(section: string, name: string, values: readonly string[]): s
     case 'Persistence':
       return mergePersistence(name, values);
     case 'Replication':
+      if (name === 'repl_backlog_active') return String(Math.max(...values.map(Number)));
       return isNumber(first) && !name.startsWith('master_replid')
         ? format(values, sum(values.map(Number)))
         : first;

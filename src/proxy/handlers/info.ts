@@ -1,10 +1,11 @@
 /**
  * INFO of the cache as of one server: what its primaries say, put together (info-merge.ts), with what only the proxy knows
- * (clients, address, age) in place of the nodes' own. Asked as the client's user: the engine decides who may.
+ * (clients, address, age) in place of the nodes' own. On the reader port the work that is counted is the replicas'. Asked as the client's user: the engine decides who may.
  */
 import { createHash } from 'node:crypto';
 import { encodeReply, RespVerbatim, textOf } from '../../protocol/resp-value.ts';
-import { askShards } from '../ask-shards.ts';
+import { askOnce } from '../ask-once.ts';
+import { askShards, questionLane } from '../ask-shards.ts';
 import { countAllClients, type ClientCounts } from '../client-registry.ts';
 import {
   bytesToHuman,
@@ -21,16 +22,38 @@ import { clusterInfoFields } from './cluster.ts';
 export const infoHandlers: HandlerTable = { info };
 
 async function info(session: Session, call: Call): Promise<Buffer> {
-  const answers = await askShards(
-    session,
-    call.args.map((arg) => Buffer.from(arg)),
-  );
+  const args = call.args.map((arg) => Buffer.from(arg));
+  const [answers, readers] = await Promise.all([
+    askShards(session, args),
+    session.reader ? askReaders(session, args) : [],
+  ]);
   // A shard that cannot answer must not hide the others from who is looking at them.
   const texts = answers.map((answer) => textOf(answer)).filter((each) => each !== null);
   if (texts.length === 0) return encodeReply(answers[0]!, session.client.resp);
   const sections = mergeInfo(texts.map(parseInfo));
+  if (readers.length > 0) {
+    const work = mergeInfo(readers.map(parseInfo));
+    for (const title of WORK_SECTIONS)
+      if (sections.has(title)) sections.set(title, work.get(title) ?? new Map());
+  }
   describeCache(session, sections, await countAllClients(session.service));
   return encodeReply(new RespVerbatim('txt', renderInfo(sections)), session.client.resp);
+}
+
+/** What was done, and by whom: on the reader port that is the replicas, who serve it, while the data is the shards'. */
+const WORK_SECTIONS = ['Stats', 'CPU', 'Commandstats', 'Errorstats', 'Latencystats'] as const;
+
+/** INFO of all who serve the reader port: the replicas, and the primaries that have none; those that answer. */
+async function askReaders(session: Session, args: readonly Uint8Array[]): Promise<string[]> {
+  const { router } = session.service;
+  if (router.replicas().length === 0) return [];
+  const followed = new Set(router.replicas().map((node) => router.nodes[node]!.primaryIndex));
+  const alone = router.primaries().filter((node) => !followed.has(node));
+  const lane = questionLane(session);
+  const answers = await Promise.all(
+    [...router.replicas(), ...alone].map((node) => askOnce(router, node, args, lane)),
+  );
+  return answers.map((answer) => textOf(answer)).filter((text) => text !== null);
 }
 
 /** Replaces what nodes say of themselves by what is true of the cache. */
