@@ -5,7 +5,7 @@ import { ControlError } from './control-error.ts';
 import { requireSpace } from './disk-space.ts';
 import type { Engines } from './engines.ts';
 import type { Fleet } from './fleet.ts';
-import type { KeyedQueue } from './keyed-queue.ts';
+import { shardLane, type Lanes } from './lanes.ts';
 import type { OperationWaiters, Report } from './operation-waiters.ts';
 import type { Ports } from './ports.ts';
 import type { ShardKeeper } from './shard-keeper.ts';
@@ -19,7 +19,7 @@ export interface CacheAdminDependencies {
   readonly fleet: Fleet;
   readonly ports: Ports;
   readonly engines: Engines;
-  readonly queue: KeyedQueue;
+  readonly lanes: Lanes;
   readonly shards: ShardKeeper;
   readonly topology: TopologySource;
   readonly waiters: OperationWaiters;
@@ -42,7 +42,7 @@ export class CacheAdmin {
    * @throws ControlError; EngineError when the engine is missing
    */
   async create(input: unknown, report: Report): Promise<string> {
-    const { caches, engines, ports, queue, store, topology, waiters } = this.#deps;
+    const { caches, engines, lanes, ports, store, topology, waiters } = this.#deps;
     caches.refuseWhileStopping();
     const spec = checkSpec(input);
     requireSpace(this.#deps.dataDir);
@@ -76,26 +76,26 @@ export class CacheAdmin {
     this.#admission = admission.catch(() => undefined);
     const cache = await admission;
     const done = waiters.wait(cache.id, report);
-    queue.add(`cache:${cache.id}`);
+    lanes.lookAtCache(cache.id);
     await done;
     return spec.name;
   }
 
   /** Deletes a cache with its data; resolves when nothing of it is left. */
   async delete(name: string, report: Report): Promise<void> {
-    const { caches, queue, store, waiters } = this.#deps;
+    const { caches, lanes, store, waiters } = this.#deps;
     caches.refuseWhileStopping();
     const cache = caches.find(name);
     // On a full disk this is what makes room; a cache that a power cut brings back then is an empty one.
     store.durableIfPossible(() => store.updateCache(cache.id, { state: 'deleting', reason: null }));
     if (cache.state === 'creating') {
-      waiters.settle(
+      waiters.settled(
         cache.id,
         new ControlError('InvalidServerlessCacheStateFault', `cache ${name} is being deleted`),
       );
     }
     const done = waiters.wait(cache.id, report);
-    queue.add(`cache:${cache.id}`, { interrupt: cache.state === 'creating' });
+    lanes.lookAtCache(cache.id, { interrupt: cache.state === 'creating' });
     await done;
   }
 
@@ -106,7 +106,7 @@ export class CacheAdmin {
    *   a live replica, InvalidServerlessCacheStateFault while the cache is not available
    */
   async failover(name: string, shard: number, report: Report): Promise<void> {
-    const { caches, fleet, queue, shards, store } = this.#deps;
+    const { caches, fleet, lanes, shards, store } = this.#deps;
     const cache = caches.available(name);
     const nodes = store.nodes(cache.id).filter((node) => node.shard === shard);
     const primary = nodes.find((node) => node.role === 'primary');
@@ -127,12 +127,11 @@ export class CacheAdmin {
       );
     }
     report({ type: 'progress', step: `Moving shard ${shard} to ${best.id}`, fraction: 0.2 });
-    const lane = `shard:${cache.id}:${shard}`;
-    const done = shards.request(lane, {
+    const done = shards.request(shardLane(cache.id, shard), {
       step: { kind: 'planned-failover', nodeId: best.id, primaryId: primary.id },
       reason: `a failover of shard ${shard} was asked for`,
     });
-    queue.add(lane);
+    lanes.lookAtShard(cache.id, shard);
     await done;
   }
 }

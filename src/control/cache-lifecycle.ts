@@ -22,7 +22,7 @@ import type { CacheRecord } from './store-records.ts';
 
 /** Whoever asked for the change, if it is still there. */
 export interface LifecycleObserver {
-  progress(cacheId: string, step: string, fraction: number, detail?: string): void;
+  progress(cacheId: string, step: string, fraction: number): void;
   /** The cache reached the state that was asked for (`available`, or gone), or never will. */
   settled(cacheId: string, error: ControlError | null): void;
 }

@@ -3,8 +3,9 @@
  * like what was asked for. The API talks to this and to nothing below it.
  *
  *   API -> ControlPlane -> CacheAdmin, UserAdmin -> Store (intent)
- *                       -> KeyedQueue -> CacheLifecycle, ShardKeeper -> policies -> steps -> Fleet -> nodes
- *                       -> PlaneLinkServer, ProxySupervisor -> proxies
+ *                       -> Lanes -> CacheLifecycle, ShardKeeper -> policies -> steps -> Fleet -> nodes
+ *                       -> ProxyFleet -> proxies
+ *   nodes, proxies -> NodeNews -> Lanes
  *
  * Nothing of the data plane depends on it: when it leaves (`leave`), caches go on serving.
  */
@@ -25,20 +26,20 @@ import { CacheLookup } from './cache-lookup.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
-import { KeyedQueue, type RunResult } from './keyed-queue.ts';
+import { Journal, logStateSaved } from './journal.ts';
+import { Lanes } from './lanes.ts';
+import { NodeNews } from './node-news.ts';
 import type { NodeObservation } from './node-observation.ts';
 import { OperationWaiters, type Report } from './operation-waiters.ts';
-import { PlaneLinkServer } from './plane-link-server.ts';
 import { Ports } from './ports.ts';
-import { ProxySupervisor } from './proxy-supervisor.ts';
-import { servingBoard } from './serving-board.ts';
+import { ProxyFleet } from './proxy-fleet.ts';
 import { ShardKeeper } from './shard-keeper.ts';
 import type { StepContext } from './step-context.ts';
 import { cacheStatus } from './status.ts';
 import { Store } from './store.ts';
 import type { CacheRecord, EventRecord } from './store-records.ts';
 import { TopologySource } from './topology-source.ts';
-import { UsageBoard } from './usage-board.ts';
+import type { UsageBoard } from './usage-board.ts';
 import { UserAdmin } from './user-admin.ts';
 
 export interface ControlPlaneOptions {
@@ -54,7 +55,6 @@ export interface ControlPlaneOptions {
 
 /** How often certificates are looked at; they are renewed 30 days before their end. */
 const RENEWAL_MS = 12 * 3_600_000;
-const PROXY_DRAIN_MS = 3_000;
 const NODE_STOP_GRACE_MS = 2_000;
 
 export class ControlPlane {
@@ -63,10 +63,9 @@ export class ControlPlane {
   readonly #store: Store;
   readonly #fleet: Fleet;
   readonly #ports = new Ports();
-  readonly #usage = new UsageBoard();
-  readonly #queue: KeyedQueue;
-  readonly #link: PlaneLinkServer;
-  readonly #supervisor: ProxySupervisor;
+  readonly #journal: Journal;
+  readonly #lanes: Lanes;
+  readonly #proxies: ProxyFleet;
   readonly #lifecycle: CacheLifecycle;
   readonly #shards: ShardKeeper;
   readonly #users: UserAdmin;
@@ -84,50 +83,35 @@ export class ControlPlane {
     const { paths, log } = options;
     this.#options = options;
     this.#log = log;
-    this.#store = new Store(paths.stateFile, (cause) => this.#stateSaved(cause));
+    this.#store = new Store(paths.stateFile, logStateSaved(log));
+    this.#journal = new Journal(this.#store.events, log);
     this.#lookup = new CacheLookup(this.#store, () => this.#stopping);
     this.#topology = new TopologySource(this.#store, paths.tls);
     this.#engines = new Engines(options.engines, this.#store);
-    this.#fleet = new Fleet(
-      options.host,
-      this.#store,
-      paths.nodes,
+    this.#lanes = new Lanes(
       {
-        onExit: (nodeId) => this.#nodeExited(nodeId),
-        onHung: (nodeId, hung) => this.#nodeHung(nodeId, hung),
-        onRoleChange: (nodeId) => this.#lookAtNode(nodeId),
+        cache: (cacheId, lane, signal) => this.#lifecycle.run(cacheId, lane, signal),
+        shard: (cacheId, shard, lane, signal) => this.#shards.run(cacheId, shard, lane, signal),
       },
       log,
     );
+    const news = new NodeNews({
+      store: this.#store,
+      lanes: this.#lanes,
+      journal: this.#journal,
+      isStopping: () => this.#stopping,
+    });
+    this.#fleet = new Fleet(options.host, this.#store, paths.nodes, news, log);
     this.#functions = new FunctionKeeper(this.#store, this.#fleet, log);
-    this.#queue = new KeyedQueue(
-      (key, signal) => this.#run(key, signal),
-      (key, error, retryMs) => log.warn({ lane: key, err: error, retryMs }, 'will look again'),
-    );
-    this.#link = new PlaneLinkServer(
-      paths.controlSocket,
+    this.#proxies = new ProxyFleet(
+      { paths, proxies: options.proxies, scriptPath: options.proxyScriptPath },
       {
-        topology: () => this.#topology.current,
-        onUsage: (usage) => this.#usage.report(usage),
-        onServing: (proxy) => this.#proxyServes(proxy.failures),
-        onNodeLost: (cache, nodeId) => this.#nodeReportedLost(cache, nodeId),
-        onUnlinked: () => this.#supervisor.check(),
+        store: this.#store,
+        topology: this.#topology,
+        journal: this.#journal,
+        log,
+        onNodeLost: (cache, nodeId) => news.onReportedLost(cache, nodeId),
       },
-      log,
-    );
-    this.#supervisor = new ProxySupervisor(
-      {
-        dataDir: paths.root,
-        proxiesDir: paths.proxies,
-        logsDir: paths.logs,
-        scriptPath: options.proxyScriptPath,
-        proxies: options.proxies,
-      },
-      {
-        onRestart: (_index, message) => this.#event(null, 'proxy-restarted', message),
-        onCrashLoop: (_index, message) => this.#event(null, 'proxy-crash-loop', message),
-      },
-      log,
     );
     const context = (cache: CacheRecord, signal: AbortSignal) => this.#context(cache, signal);
     this.#shards = new ShardKeeper({ store: this.#store, fleet: this.#fleet, context });
@@ -137,33 +121,18 @@ export class ControlPlane {
       ports: this.#ports,
       log,
       context,
-      observer: {
-        progress: (cacheId, step, fraction, detail) =>
-          this.#waiters.tell(cacheId, {
-            type: 'progress',
-            step,
-            fraction,
-            ...(detail === undefined ? {} : { detail }),
-          }),
-        settled: (cacheId, error) => this.#waiters.settle(cacheId, error),
-      },
-      proxies: servingBoard(
-        () => this.#supervisor.alive(),
-        () => this.#link.proxies(),
-        () => this.#topology.current.version,
-      ),
-      onFormed: (cache) => this.#lookAtShards(cache),
-      drainShards: async (cache) => {
-        await Promise.all(this.#shardLanes(cache).map((lane) => this.#queue.drain(lane)));
-      },
-      onDeleted: (cache) => this.#usage.forget(cache.name),
+      observer: this.#waiters,
+      proxies: this.#proxies.board,
+      onFormed: (cache) => this.#lanes.lookAtShards(cache),
+      drainShards: (cache) => this.#lanes.drainShards(cache),
+      onDeleted: (cache) => this.#proxies.usage.forget(cache.name),
     });
     this.#users = new UserAdmin({
       store: this.#store,
       fleet: this.#fleet,
-      publish: () => this.#publish(),
-      syncNodes: (cache) => this.#syncUsers(cache),
-      event: (cache, kind, message) => this.#event(cache.name, kind, message),
+      publish: () => this.#proxies.publish(),
+      syncNodes: (cache) => this.#lanes.settleCache(cache.id),
+      event: (cache, kind, message) => this.#journal.event(cache.name, kind, message),
     });
     this.#admin = new CacheAdmin({
       dataDir: paths.root,
@@ -172,7 +141,7 @@ export class ControlPlane {
       fleet: this.#fleet,
       ports: this.#ports,
       engines: this.#engines,
-      queue: this.#queue,
+      lanes: this.#lanes,
       shards: this.#shards,
       topology: this.#topology,
       waiters: this.#waiters,
@@ -200,15 +169,13 @@ export class ControlPlane {
     await renew();
     this.#renewal = setInterval(() => void renew(), RENEWAL_MS);
     this.#renewal.unref();
-    this.#publish();
-    await this.#link.listen();
-    this.#supervisor.start();
+    await this.#proxies.start();
     this.#functions.start();
-    this.#event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
+    this.#journal.event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
     for (const { id } of caches) {
-      this.#queue.add(`cache:${id}`);
+      this.#lanes.lookAtCache(id);
       const cache = this.#store.cache(id);
-      if (cache?.formed) this.#lookAtShards(cache);
+      if (cache?.formed) this.#lanes.lookAtShards(cache);
     }
   }
 
@@ -227,10 +194,10 @@ export class ControlPlane {
     this.#stopping = true;
     clearInterval(this.#renewal);
     this.#functions.stop();
-    this.#supervisor.detach();
+    this.#proxies.detach();
     this.#fleet.detach();
-    await this.#queue.stop();
-    await this.#link.close();
+    await this.#lanes.stop();
+    await this.#proxies.close();
     this.#ports.close();
     this.#store.close();
   }
@@ -238,10 +205,9 @@ export class ControlPlane {
   /** Ends everything in order: proxies let their replies out, then the nodes. `leave` is to follow. */
   async shutDown(report: Report): Promise<void> {
     this.#stopping = true;
-    await this.#queue.stop();
+    await this.#lanes.stop();
     report({ type: 'progress', step: 'Draining proxies', fraction: 0.1 });
-    this.#link.drain(PROXY_DRAIN_MS);
-    await this.#supervisor.stop(PROXY_DRAIN_MS + 1_000);
+    await this.#proxies.stop();
     report({ type: 'progress', step: 'Stopping nodes', fraction: 0.5 });
     await Promise.all(
       this.#store.nodes().map(async (node) => {
@@ -313,23 +279,7 @@ export class ControlPlane {
   }
 
   proxies(): ProxyStatus[] {
-    const linked = new Map(this.#link.proxies().map((proxy) => [proxy.index, proxy]));
-    const alive = new Set(this.#supervisor.alive());
-    return Array.from({ length: this.#supervisor.count }, (_, index) => {
-      const link = linked.get(index);
-      const usage = this.#usage.proxy(index);
-      return {
-        ...this.#supervisor.status(index),
-        state: !alive.has(index)
-          ? 'lost'
-          : (link?.servingVersion ?? 0) > 0
-            ? 'serving'
-            : 'starting',
-        topologyVersion: link?.servingVersion ?? 0,
-        cpuSeconds: usage?.cpuSeconds ?? 0,
-        memoryBytes: usage?.memoryBytes ?? 0,
-      };
-    });
+    return this.#proxies.status();
   }
 
   /** What a node said last; null while it does not answer. */
@@ -338,7 +288,7 @@ export class ControlPlane {
   }
 
   get usage(): UsageBoard {
-    return this.#usage;
+    return this.#proxies.usage;
   }
 
   /** Newest first; of a cache that is no more, too. */
@@ -348,12 +298,6 @@ export class ControlPlane {
 
   // Inside
 
-  async #run(key: string, signal: AbortSignal): Promise<RunResult> {
-    const [kind, cacheId = '', shard] = key.split(':');
-    if (kind === 'cache') return this.#lifecycle.run(cacheId, key, signal);
-    return this.#shards.run(cacheId, Number(shard), key, signal);
-  }
-
   #context(cache: CacheRecord, signal: AbortSignal): StepContext {
     return {
       cache,
@@ -362,102 +306,13 @@ export class ControlPlane {
       ports: this.#ports,
       log: this.#log,
       signal,
-      event: (kind, message) => this.#event(cache.name, kind, message),
-      refresh: () => this.#link.refresh(cache.name),
-      publish: () => this.#publish(),
+      event: (kind, message) => this.#journal.event(cache.name, kind, message),
+      refresh: () => this.#proxies.refresh(cache.name),
+      publish: () => this.#proxies.publish(),
     };
   }
 
-  #publish(): void {
-    this.#topology.renew();
-    this.#link.publish();
-  }
-
   #status(cache: CacheRecord): CacheStatus {
-    return cacheStatus(cache, this.#store, this.#fleet, this.#usage);
-  }
-
-  #shardLanes(cache: CacheRecord): string[] {
-    return Array.from({ length: cache.spec.shards }, (_, i) => `shard:${cache.id}:${i}`);
-  }
-
-  #lookAtShards(cache: CacheRecord): void {
-    for (const lane of this.#shardLanes(cache)) this.#queue.add(lane);
-  }
-
-  #nodeExited(nodeId: string): void {
-    const node = this.#store.node(nodeId);
-    const cache = node && this.#store.cache(node.cacheId);
-    if (this.#stopping || node === undefined || cache === undefined) return;
-    // The shard first, the paper work after: a failover starts within this turn of the event loop.
-    if (cache.formed) {
-      this.#queue.add(`shard:${cache.id}:${node.shard}`, { interrupt: true });
-    } else {
-      this.#queue.add(`cache:${cache.id}`, { interrupt: true });
-    }
-    this.#event(
-      cache.name,
-      'node-lost',
-      `node ${nodeId}, ${node.role} of shard ${node.shard}, ended`,
-    );
-  }
-
-  /** The lane that runs already is looking, or will see it at its next look. */
-  #lookAtNode(nodeId: string): void {
-    const node = this.#store.node(nodeId);
-    const cache = node && this.#store.cache(node.cacheId);
-    if (cache?.formed) this.#queue.add(`shard:${cache.id}:${node!.shard}`);
-  }
-
-  #nodeHung(nodeId: string, hung: boolean): void {
-    const node = this.#store.node(nodeId);
-    const cache = node && this.#store.cache(node.cacheId);
-    if (node === undefined || cache === undefined) return;
-    this.#event(
-      cache.name,
-      hung ? 'node-hung' : 'node-answers',
-      hung
-        ? `node ${nodeId}, ${node.role} of shard ${node.shard}, runs but does not answer`
-        : `node ${nodeId} answers again`,
-    );
-    this.#lookAtNode(nodeId);
-  }
-
-  #nodeReportedLost(cacheName: string, nodeId: string): void {
-    const node = this.#store.node(nodeId);
-    const cache = node && this.#store.cache(node.cacheId);
-    if (cache?.name !== cacheName || !cache.formed) return;
-    this.#queue.add(`shard:${cache.id}:${node!.shard}`);
-  }
-
-  /** A proxy's word about ports that it could (not) take, kept as the cache's reason. */
-  #proxyServes(failures: Readonly<Record<string, string>>): void {
-    for (const cache of this.#store.caches()) {
-      if (cache.state !== 'available') continue;
-      const reason = failures[cache.name] ?? null;
-      if (cache.reason !== reason) this.#store.updateCache(cache.id, { reason });
-    }
-  }
-
-  /** Not an event: one says that the events cannot be written down, and the other comes when all of them are. */
-  #stateSaved(cause: unknown): void {
-    if (cause === null) this.#log.warn('the state is on the disk again, all of it');
-    else {
-      this.#log.error(
-        { err: cause },
-        'the state cannot be written to the disk; it is kept in memory and written when there is room',
-      );
-    }
-  }
-
-  async #syncUsers(cache: CacheRecord): Promise<void> {
-    const lane = `cache:${cache.id}`;
-    this.#queue.add(lane);
-    await this.#queue.idle(lane);
-  }
-
-  #event(cache: string | null, kind: string, message: string): void {
-    this.#log.info({ cache, event: kind }, message);
-    this.#store.events.add({ atMs: Date.now(), cache, kind, message });
+    return cacheStatus(cache, this.#store, this.#fleet, this.#proxies.usage);
   }
 }

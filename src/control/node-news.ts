@@ -1,0 +1,68 @@
+/**
+ * What becomes known of a node, from the fleet or from a proxy: its lane looks at once, then it is written down. Decides
+ * nothing: that is for whoever looks.
+ */
+import type { FleetHandlers } from './fleet.ts';
+import type { Journal } from './journal.ts';
+import type { Lanes } from './lanes.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
+
+export interface NodeNewsDependencies {
+  readonly store: Store;
+  readonly lanes: Lanes;
+  readonly journal: Journal;
+  isStopping(): boolean;
+}
+
+export class NodeNews implements FleetHandlers {
+  readonly #deps: NodeNewsDependencies;
+
+  constructor(deps: NodeNewsDependencies) {
+    this.#deps = deps;
+  }
+
+  onExit(nodeId: string): void {
+    const found = this.#find(nodeId);
+    if (this.#deps.isStopping() || found === null) return;
+    const { cache, node } = found;
+    // The shard first, the paper work after: a failover starts within this turn of the event loop.
+    this.#deps.lanes.lookAtNode(cache, node, { interrupt: true });
+    this.#deps.journal.event(
+      cache.name,
+      'node-lost',
+      `node ${nodeId}, ${node.role} of shard ${node.shard}, ended`,
+    );
+  }
+
+  onHung(nodeId: string, hung: boolean): void {
+    const found = this.#find(nodeId);
+    if (found === null) return;
+    const { cache, node } = found;
+    this.#deps.journal.event(
+      cache.name,
+      hung ? 'node-hung' : 'node-answers',
+      hung
+        ? `node ${nodeId}, ${node.role} of shard ${node.shard}, runs but does not answer`
+        : `node ${nodeId} answers again`,
+    );
+    this.onRoleChange(nodeId);
+  }
+
+  /** The lane that runs already is looking, or will see it at its next look. */
+  onRoleChange(nodeId: string): void {
+    const found = this.#find(nodeId);
+    if (found?.cache.formed) this.#deps.lanes.lookAtNode(found.cache, found.node);
+  }
+
+  /** A proxy has lost a node of the cache that it names. */
+  onReportedLost(cacheName: string, nodeId: string): void {
+    if (this.#find(nodeId)?.cache.name === cacheName) this.onRoleChange(nodeId);
+  }
+
+  #find(nodeId: string): { readonly cache: CacheRecord; readonly node: NodeRecord } | null {
+    const node = this.#deps.store.node(nodeId);
+    const cache = node && this.#deps.store.cache(node.cacheId);
+    return node === undefined || cache === undefined ? null : { cache, node };
+  }
+}
