@@ -63,6 +63,8 @@ export class Command {
   readonly categories: readonly string[];
   readonly tips: readonly string[];
   readonly keySpecs: readonly KeySpec[];
+  /** It touches no keys but those that its key specifications find: it is no script and has no `BY pattern`. */
+  readonly namesAllKeys: boolean;
   readonly keysMode: number;
   /** KEYS_FIXED: the argument that is the first key. */
   readonly firstKey: number;
@@ -83,9 +85,13 @@ export class Command {
     this.tips = itemsOf(fields[7]).map((tip) => textOf(tip) ?? '');
     this.requestPolicy = tipOf(this.tips, 'request_policy:');
     this.responsePolicy = tipOf(this.tips, 'response_policy:');
-    this.keySpecs = itemsOf(fields[8])
-      .map(parseKeySpec)
-      .filter((spec) => spec !== null);
+    const specs = itemsOf(fields[8]).map(parseKeySpec);
+    this.keySpecs = specs.filter((spec) => spec !== null);
+    this.namesAllKeys =
+      specs.length > 0 &&
+      specs.every((spec) => spec !== null) &&
+      !itemsOf(fields[8]).some(isIncomplete) &&
+      !this.categories.includes('@scripting');
     const first = this.keySpecs[0];
     if (first === undefined) {
       this.keysMode = KEYS_NONE;
@@ -256,6 +262,12 @@ function parseKeySpec(value: RespValue): KeySpec | null {
     keyCountIndex: findType === 'keynum' ? number(findSpec, 'keynumidx') : -1,
     firstKey: number(findSpec, 'firstkey'),
   };
+}
+
+/** Its own flag for a specification that may miss keys. */
+function isIncomplete(spec: RespValue): boolean {
+  const flags = new Map(entriesOf(spec)).get('flags');
+  return itemsOf(flags).some((flag) => textOf(flag) === 'incomplete');
 }
 
 function tipOf(tips: readonly string[], prefix: string): string | null {

@@ -9,6 +9,7 @@
 import type { Slab } from './io/slab.ts';
 import type { Turn } from './io/turn.ts';
 import type { Meter } from './meter.ts';
+import { overtakenBy } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
 import {
   REQUEST_DONE,
@@ -23,8 +24,6 @@ import { STALL_DRAIN, STALL_FULL, type Stalls } from './stalls.ts';
 
 const PENDING_MAXIMUM = 1024;
 const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
-/** A slot that no command has: what stands in the list only for its place decides nothing about the order of commands. */
-export const NO_COMMAND = -2;
 
 export class SessionReplies implements RequestSink {
   readonly abandoned = false;
@@ -201,22 +200,17 @@ export class SessionReplies implements RequestSink {
     if (!request.muted) this.#output.write(request.replyBuf!, request.replyStart, request.replyEnd);
   }
 
-  /**
-   * Order: an earlier request for the same slot that waits for another try must not run after this one, which has just
-   * run. It gets the error that made it wait.
-   */
+  /** An earlier request that waits and that this one has overtaken gets the error that made it wait. */
   #settleRetries(done: Request): void {
+    // One that has an error from a try of its own has not run.
+    const ran = done.replyBuf === null;
+    const isOvertaken = overtakenBy(done);
     let waiting = 0;
     let before = true;
     for (let request = this.#head; request !== null; request = request.next) {
       if (request === done) before = false;
       if (request.state !== REQUEST_RETRYING) continue;
-      if (
-        before &&
-        request.slot === done.slot &&
-        request.slot !== NO_COMMAND &&
-        done.replyBuf === null
-      ) {
+      if (ran && before && isOvertaken(request)) {
         request.state = REQUEST_DONE;
         request.superseded = true;
         hideMove(request);

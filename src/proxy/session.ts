@@ -16,12 +16,13 @@ import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FORWARD } from './command-plan.ts';
 import type { Turn } from './io/turn.ts';
 import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
+import { NO_COMMAND } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
 import type { Lane } from './routing/lane.ts';
 import type { Request } from './routing/request.ts';
 import { SessionInput, type InputOwner } from './session-input.ts';
 import { SessionOutput, type OutputOwner } from './session-output.ts';
-import { NO_COMMAND, SessionReplies } from './session-replies.ts';
+import { SessionReplies } from './session-replies.ts';
 import { KEY_TOO_LONG, slotOf } from './slot-of.ts';
 import { STALL_BUSY, STALL_DRAIN, STALL_FULL, STALL_NODE, STALL_START, Stalls } from './stalls.ts';
 
@@ -41,6 +42,8 @@ export class Session implements InputOwner, OutputOwner {
   special = false;
   lane: Lane | null = null;
   closed = false;
+  /** Our side of the connection is closed: it gets nothing any more. */
+  left = false;
   /** When the last command came (Turn's clock), and its name: for CLIENT LIST. */
   lastCommandUs = 0;
   lastCommand: PlannedCommand | null = null;
@@ -320,7 +323,15 @@ export class Session implements InputOwner, OutputOwner {
   /** See OutputOwner. */
   onFlushed(): void {
     if (!this.#replies.last || !this.#replies.empty) return;
-    if (this.#closeAfterReplies || this.#input.read) this.#output.end();
+    if (this.#closeAfterReplies || this.#input.read) this.#leave();
+  }
+
+  /** All is said. For the other clients this one is gone now, however long it keeps its side open. */
+  #leave(): void {
+    this.#output.end();
+    if (this.left) return;
+    this.left = true;
+    this.service.commands.onClosed(this);
   }
 
   #waitForStart(): void {
@@ -364,6 +375,7 @@ export class Session implements InputOwner, OutputOwner {
   #onClose(): void {
     if (this.closed) return;
     this.closed = true;
+    this.left = true;
     this.#output.close();
     this.#input.clear();
     this.#replies.abandon(this.service.discard);
