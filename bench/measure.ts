@@ -31,7 +31,6 @@ export interface MeasurePlan {
   readonly secondsPerRun: number;
   readonly keys: number;
   readonly valueBytes: number;
-  readonly keyPrefix?: string;
 }
 
 export interface MeasureTools {
@@ -128,7 +127,7 @@ export class Meter {
     command: BenchCommand,
     requests: number,
   ): ReturnType<typeof runLoad> {
-    const { keys, valueBytes, keyPrefix, secondsPerRun } = this.#plan;
+    const { keys, valueBytes, secondsPerRun } = this.#plan;
     const load: Load = {
       ...cell,
       ...addressFor(target, cell)!,
@@ -138,7 +137,7 @@ export class Meter {
       requests,
       keys,
       valueBytes,
-      ...(keyPrefix === undefined ? {} : { keyPrefix }),
+      ...(target.keyPrefix === undefined ? {} : { keyPrefix: target.keyPrefix }),
     };
     const { benchmark, signal } = this.#tools;
     const timeoutMs = (secondsPerRun * TIMEOUT_FACTOR + 30) * 1000;

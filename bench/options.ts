@@ -148,7 +148,7 @@ function runningOf(raw: RawOptions, address: Address): RunningSpringtide {
     ...(raw.springtideUser === undefined ? {} : { username: raw.springtideUser }),
     ...(raw.springtidePassword === undefined ? {} : { password: raw.springtidePassword }),
   };
-  return { address, tls: raw.springtideTls === true, credentials, pids };
+  return { address, tls: raw.springtideTls === true ? 'preferred' : 'off', credentials, pids };
 }
 
 function targetList(value: string): TargetName[] {

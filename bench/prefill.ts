@@ -22,7 +22,6 @@ const CHECK_BATCH = 1_000;
 export interface Keyspace {
   readonly keys: number;
   readonly valueBytes: number;
-  readonly keyPrefix?: string;
 }
 
 /** Writes all keys of the load through the target itself. Throws when some are not there afterwards. */
@@ -37,6 +36,7 @@ export async function prefill(
     ...FILL_LOAD,
     ...address,
     ...target.credentials,
+    ...(target.keyPrefix === undefined ? {} : { keyPrefix: target.keyPrefix }),
     ...keyspace,
     tls: target.plain === null,
     cluster: target.cluster,
@@ -92,7 +92,7 @@ async function countMissing(target: Target, keyspace: Keyspace): Promise<number>
     for (let from = 0; from < keyspace.keys; from += CHECK_BATCH) {
       const batch = client.pipeline();
       const to = Math.min(from + CHECK_BATCH, keyspace.keys);
-      for (let index = from; index < to; index++) batch.get(keyName(index, keyspace.keyPrefix));
+      for (let index = from; index < to; index++) batch.get(keyName(index, target.keyPrefix));
       for (const [error, value] of (await batch.exec()) ?? []) {
         if (error !== null) throw error;
         if (typeof value !== 'string' || value.length !== keyspace.valueBytes) missing++;

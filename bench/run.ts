@@ -15,6 +15,7 @@ import { affordableConnections, descriptorLimit, measureIdle } from './idle.ts';
 import { measure, type MeasurePlan } from './measure.ts';
 import { parseOptions, type BenchOptions, type TargetName } from './options.ts';
 import { renderPlot } from './plot.ts';
+import { removeOwnKeys } from './own-keys.ts';
 import { PortPicker } from './ports.ts';
 import { prefill, requireKeyspace } from './prefill.ts';
 import { Processes } from './processes.ts';
@@ -82,6 +83,7 @@ export async function runBench(
   const { targets, skipped } = await startTargets(options, context, progress, signal);
   for (const target of targets) {
     progress.show('filling the keyspace', target.label);
+    if (target.keyPrefix !== undefined) cleanup.defer(() => removeOwnKeys(target, KEYS));
     await prefill(engine.benchmark, target, plan, signal);
   }
   const { samples, failures } = await measure(targets, plan, tools);
@@ -108,7 +110,7 @@ export async function runBench(
       secondsPerRun: options.secondsPerRun,
       keys: KEYS,
       valueBytes: VALUE_BYTES,
-      shards: SHARDS,
+      shards: options.running?.shards ?? SHARDS,
     },
     targets: targets.map(({ name, label }) => ({ name, label })),
     skipped,
@@ -135,7 +137,7 @@ async function makeContext(
     certificate: options.cells.some((cell) => cell.tls) ? makeCertificate(directory) : null,
     valkeyServer: engine.server,
     valkeyVersion: engine.version,
-    shards: SHARDS,
+    shards: options.running?.shards ?? SHARDS,
     descriptorLimit: descriptorLimit(),
     [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose](),
   };

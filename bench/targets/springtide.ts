@@ -12,10 +12,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { text } from 'node:stream/consumers';
 import { messageOf } from '../../src/lib/errors.ts';
 import type { SystemStatus } from '../../src/model/admin-api.ts';
+import type { TlsMode } from '../../src/model/cache-spec.ts';
 import { dataDirPaths } from '../../src/model/data-dir.ts';
 import type { Address, Credentials } from '../admin.ts';
 import { BenchError } from '../bench-error.ts';
 import type { PidsByRole } from '../cpu.ts';
+import { OWN_KEY_PREFIX } from '../own-keys.ts';
 import { springtideVersion } from '../versions.ts';
 import type { Target, TargetContext } from './target.ts';
 
@@ -90,9 +92,12 @@ export async function startSpringtide(context: TargetContext, proxies: number): 
 
 export interface RunningSpringtide {
   readonly address: Address;
-  readonly tls: boolean;
+  /** What its port takes: `preferred` is both. Certificates are not checked. */
+  readonly tls: TlsMode;
   readonly credentials: Credentials;
   readonly pids: PidsByRole;
+  /** As many has the cluster that it is compared with; default: the bench's own number. */
+  readonly shards?: number;
 }
 
 /** A Springtide (or any other endpoint) that runs already; it is neither started nor stopped here. */
@@ -101,9 +106,10 @@ export function attachSpringtide(running: RunningSpringtide): Target {
     name: 'springtide',
     label: 'Springtide (running)',
     version: springtideVersion(),
-    plain: running.address,
-    tls: running.tls ? running.address : null,
+    plain: running.tls === 'required' ? null : running.address,
+    tls: running.tls === 'off' ? null : running.address,
     credentials: running.credentials,
+    keyPrefix: OWN_KEY_PREFIX,
     cluster: false,
     nodes: [],
     descriptorsPerClient: 1,

@@ -15,6 +15,8 @@ export interface Target {
   readonly plain: Address | null;
   readonly tls: Address | null;
   readonly credentials?: Credentials;
+  /** For the names of the keys, where the keyspace is somebody's. */
+  readonly keyPrefix?: string;
   /** Clients know the cluster and connect to every node. */
   readonly cluster: boolean;
   /** Nodes that may be asked for INFO, so that missed GETs are noticed in the run; empty where they are not ours to ask. */

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
-import { keyCount, splitEndpoint } from './cache-words.ts';
+import { keyCount, localAddress } from './cache-words.ts';
 import { CliError } from './cli-error.ts';
 import {
   argument,
@@ -37,7 +37,10 @@ export function registerBench(program: Command, terminal: Terminal): void {
       program
         .command('bench')
         .description('measure GET and SET on a cache: throughput, latency, CPU per request')
-        .argument('<name>', 'cache; the bench writes keys into it')
+        .argument(
+          '<name>',
+          'cache; the bench writes 100,000 keys of its own into it, and removes them',
+        )
         .addOption(
           new Option('--clients <counts>', 'numbers of clients')
             .argParser(counts)
@@ -79,7 +82,7 @@ async function confirm(
   const keys = keyCount(cache);
   if (keys === 0 || options.yes) return;
   const { name } = cache.spec;
-  const what = `The bench writes 100,000 keys into cache ${name}, which holds ${formatCount(keys)}.`;
+  const what = `The bench writes 100,000 keys of its own (springtide-bench:*) into cache ${name}, which holds ${formatCount(keys)}, and removes them at its end.`;
   if (!terminal.canAsk) throw new CliError('USAGE', what, { hint: 'Add --yes if that is wanted.' });
   if (!/^y(es)?$/i.test((await ask(`${what} Go on? [y/N] `)).trim()))
     throw new CliError('FAILED', 'Nothing was measured.');
@@ -126,8 +129,9 @@ async function measure(
         svgFile: null,
         fromFile: null,
         running: {
-          address: splitEndpoint(cache.endpoint),
-          tls: tls !== 'off',
+          address: localAddress(cache),
+          tls,
+          shards: cache.spec.shards,
           credentials: {
             ...(options.user === undefined ? {} : { username: options.user }),
             ...(password === undefined ? {} : { password }),

@@ -43,6 +43,22 @@ export function paintState(terminal: Terminal, state: CacheState): string {
   return terminal.paint(STATE_STYLES[state] ?? 'yellow', state);
 }
 
+/** An address to listen on that is none to connect to. */
+const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+/**
+ * Where a cache is reached from this machine. The announced host is for clients elsewhere; here, where the daemon is, it
+ * need not even have an address.
+ */
+export function localAddress(
+  cache: CacheStatus,
+  { reader = false }: { readonly reader?: boolean | undefined } = {},
+): { host: string; port: number } {
+  const { bind } = cache.spec;
+  const { port } = splitEndpoint(reader ? cache.readerEndpoint : cache.endpoint);
+  return { host: ANY_ADDRESS[bind] ?? bind, port };
+}
+
 /** Splits `host:port` and `[v6]:port`. */
 export function splitEndpoint(endpoint: string): { host: string; port: number } {
   const colon = endpoint.lastIndexOf(':');

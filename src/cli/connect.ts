@@ -5,19 +5,17 @@ import { valkeyCliOf } from '../daemon/local-engines.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { CacheStatus, EngineStatus, SystemStatus } from '../model/admin-api.ts';
 import type { ApiClient } from './api-client.ts';
-import { splitEndpoint } from './cache-words.ts';
+import { localAddress } from './cache-words.ts';
 import { CliError, EXIT_CODES } from './cli-error.ts';
 import { clientOf, dataDirSuffix, withDataDir, type DataDirOption } from './command-options.ts';
 import { valkeyCliTls } from './connect-guide.ts';
-import { developmentCaFile } from './development-ca.ts';
+import { caFileOf } from './ca-file.ts';
 import type { Terminal } from './terminal.ts';
-
-/** An address to listen on that is none to connect to. */
-const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 interface ConnectOptions extends DataDirOption {
   readonly reader?: boolean;
   readonly user?: string;
+  readonly cacert?: string;
   readonly engineDir?: string;
 }
 
@@ -32,6 +30,10 @@ export function registerConnect(program: Command, terminal: Terminal): void {
       .option(
         '-u, --user <user>',
         'log in as this user; valkey-cli asks for the password, or takes $VALKEYCLI_AUTH',
+      )
+      .option(
+        '--cacert <file>',
+        "who signed the cache's certificate, PEM (default: the development authority, or the certificate itself)",
       )
       .option('--engine-dir <dir>', 'where engines are installed'),
   ).action(async (name: string, args: string[], options: ConnectOptions) => {
@@ -54,12 +56,17 @@ export function registerConnect(program: Command, terminal: Terminal): void {
           hint: `Install one that has it: ${terminal.program} engine install ${cache.spec.engineVersion}${dataDirSuffix(options)}`,
         },
       );
-    const command = [
+    const caFile = options.cacert ?? caFileOf(dataDir, cache.spec);
+    process.exitCode = await runInForeground([
       ...tool,
-      ...connectArguments(cache, developmentCaFile(dataDir, cache.spec), options),
+      ...connectArguments(cache, caFile, options),
       ...args,
-    ];
-    process.exitCode = await runInForeground(command);
+    ]);
+    // valkey-cli writes to the terminal itself, and ends like this for other reasons too.
+    if (process.exitCode === EXIT_CODES.FAILED && cache.spec.tls !== 'off' && caFile === null)
+      terminal.err(
+        `If it does not trust the certificate, name who signed ${cache.spec.tlsCertFile}: --cacert FILE (PEM).`,
+      );
   });
 }
 
@@ -74,12 +81,10 @@ export function connectArguments(
   caFile: string | null,
   options: { readonly reader?: boolean; readonly user?: string },
 ): string[] {
-  // The announced host is for clients elsewhere; here, where the daemon is, it need not even have an address.
-  const { bind } = cache.spec;
-  const { port } = splitEndpoint(options.reader ? cache.readerEndpoint : cache.endpoint);
+  const { host, port } = localAddress(cache, options);
   return [
     '-h',
-    ANY_ADDRESS[bind] ?? bind,
+    host,
     '-p',
     String(port),
     ...valkeyCliTls(cache, caFile),

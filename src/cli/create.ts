@@ -17,7 +17,7 @@ import { CliError } from './cli-error.ts';
 import { splitEndpoint } from './cache-words.ts';
 import { connectGuide } from './connect-guide.ts';
 import { createUsers, parseUserOption, type NewUser } from './new-users.ts';
-import { developmentCaFile } from './development-ca.ts';
+import { caFileOf } from './ca-file.ts';
 import { ensureEngine } from './engine-step.ts';
 import { parseBytes, parseCount, parseDurationMs } from '../lib/human-units.ts';
 import { requireFreePorts } from './ports.ts';
@@ -188,7 +188,7 @@ async function create(
   terminal.out('');
   const context = {
     dataDirSuffix: dataDirSuffix(options),
-    caFile: developmentCaFile(status.dataDir, cache.spec),
+    caFile: caFileOf(status.dataDir, cache.spec),
   };
   const guide = connectGuide(cache, status, terminal, context);
   terminal.out(formatFields(guide, (text) => terminal.paint('dim', text)).join('\n'));

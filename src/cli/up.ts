@@ -22,7 +22,7 @@ import {
 } from './command-options.ts';
 import { connectGuide } from './connect-guide.ts';
 import { startDaemon, type StartedDaemon } from './daemon-process.ts';
-import { developmentCaFile } from './development-ca.ts';
+import { caFileOf } from './ca-file.ts';
 import { requireDiskSpace } from './disk-space.ts';
 import { ensureEngine } from './engine-step.ts';
 import {
@@ -194,7 +194,7 @@ function show(status: SystemStatus, options: UpOptions, terminal: Terminal): voi
   if (status.caches.length > 1) terminal.out(`${cacheTable(status.caches, terminal).join('\n')}\n`);
   if (status.caches.length === 0)
     terminal.out(`There is no cache yet. Make one: ${terminal.program} create NAME${suffix}\n`);
-  const caFile = only ? developmentCaFile(status.dataDir, only.spec) : null;
+  const caFile = only ? caFileOf(status.dataDir, only.spec) : null;
   const fields: Field[] = only
     ? [...connectGuide(only, status, terminal, { dataDirSuffix: suffix, caFile }), null]
     : [['Metrics', status.metricsUrl ?? 'none: no port could be listened on']];
