@@ -1,7 +1,9 @@
 /** `springtide create`: one more cache. */
+import { fileURLToPath } from 'node:url';
 import { Option, type Command } from 'commander';
 import type { CacheStatus, SystemStatus, UserStatus } from '../model/admin-api.ts';
 import { ENGINE_LINES, TLS_MODES } from '../model/cache-spec.ts';
+import { readSpec } from '../model/read-spec.ts';
 import {
   argument,
   clientOf,
@@ -30,7 +32,10 @@ interface CreateOptions extends SpecOptions, DataDirOption {
   readonly json?: boolean;
   readonly user?: NewUser[];
   readonly passwordFile?: string;
+  readonly printSpec?: boolean;
 }
+
+const REFERENCE = fileURLToPath(new URL('../../docs/specification.md', import.meta.url));
 
 export function registerCreate(program: Command, terminal: Terminal): void {
   const bytes = argument(parseBytes);
@@ -45,6 +50,7 @@ export function registerCreate(program: Command, terminal: Terminal): void {
           'letters, digits and single hyphens, at most 40; may stand in the file instead',
         )
         .option('-f, --file <spec.json>', 'specification as JSON; options given beside it win')
+        .option('--print-spec', 'print the whole specification as JSON, and make nothing')
         .option(
           '--engine-version <line>',
           `Valkey ${ENGINE_LINES.join(', ')} (default: ${ENGINE_LINES[0]})`,
@@ -68,14 +74,22 @@ export function registerCreate(program: Command, terminal: Terminal): void {
         .option('--tls <mode>', `${TLS_MODES.join(', ')} (default: off)`, oneOf(TLS_MODES))
         .option('--tls-cert <file>', 'certificate chain, PEM (default: a development certificate)')
         .option('--tls-key <file>', 'its private key, PEM')
-        .option('--memory-max <size>', 'limit of data, e.g. 512mb or 2gb (default: none)', bytes)
-        .option('--memory-min <size>', 'data to be ready for', bytes)
+        .option(
+          '--memory-max <size>',
+          'limit of data, e.g. 512mb or 2gb, at least 16mb a shard (default: none)',
+          bytes,
+        )
+        .option('--memory-min <size>', 'data to be ready for (kept; nothing acts on it yet)', bytes)
         .option(
           '--ecpu-max <count>',
-          'limit of ECPU per second, e.g. 5000 or 10k (default: none)',
+          'limit of ECPU per second, e.g. 5000 or 10k (kept; not enforced yet)',
           count,
         )
-        .option('--ecpu-min <count>', 'ECPU per second to be ready for', count)
+        .option(
+          '--ecpu-min <count>',
+          'ECPU per second to be ready for (kept; nothing acts on it yet)',
+          count,
+        )
         .option('--connections-max <count>', 'limit of client connections (default: 65000)', count)
         .option(
           '--deadline <duration>',
@@ -94,7 +108,12 @@ export function registerCreate(program: Command, terminal: Terminal): void {
           "the users' passwords, one a line, in their order; - is standard input (default: asked)",
         ),
     ),
-  ).action((name: string | undefined, options: CreateOptions) => create(name, options, terminal));
+  )
+    .addHelpText(
+      'after',
+      `\nThe keys of a specification, with their units and bounds: ${REFERENCE}`,
+    )
+    .action((name: string | undefined, options: CreateOptions) => create(name, options, terminal));
 }
 
 /** `cache NAME` when one of ours has the port. */
@@ -117,6 +136,11 @@ async function create(
       hint: `${terminal.program} create NAME`,
     });
   const spec = specInput(name, options, process.cwd());
+  if (options.printSpec) {
+    const read = readSpec(spec);
+    if ('spec' in read) terminal.out(JSON.stringify(read.spec, null, 2));
+    return;
+  }
   const client = clientOf(options, terminal);
   const plain = options.json === true;
   const interruption = new AbortController();
