@@ -3,6 +3,7 @@ import type { TopologyCache } from '../model/topology.ts';
 import type { CacheUser } from '../model/user.ts';
 import { RequestScanner } from '../protocol/request-scanner.ts';
 import { CacheRouter, type RouterParts } from './routing/cache-router.ts';
+import type { ClientMemory } from './io/client-memory.ts';
 import { Login } from './login.ts';
 import { NO_PEERS, type Peers } from './peers/peer-link.ts';
 import { DiscardSink } from './routing/request-sink.ts';
@@ -21,6 +22,7 @@ export class CacheService {
   readonly login: Login;
   readonly witness: SlotWitness;
   readonly permissions: Permissions;
+  readonly memory: ClientMemory;
   /** One for all sessions: a scan never spans two events. */
   readonly scanner = new RequestScanner();
   readonly proxyIndex: number;
@@ -32,11 +34,12 @@ export class CacheService {
     cache: TopologyCache,
     commands: SessionCommands,
     proxyIndex: number,
-    parts: RouterParts,
+    parts: RouterParts & { readonly memory: ClientMemory },
     peers: Peers = NO_PEERS,
   ) {
     this.router = new CacheRouter(cache, parts);
     this.commands = commands;
+    this.memory = parts.memory;
     this.proxyIndex = proxyIndex;
     this.peers = peers;
     this.discard = new DiscardSink((request) => parts.pool.give(request));

@@ -12,7 +12,10 @@ import type { Topology, TopologyCache } from '../model/topology.ts';
 import type { CacheUsage, ProxyUsage } from '../model/usage.ts';
 import { CacheService } from './cache-service.ts';
 import { ControlLink } from './control-link.ts';
+import { clientMemoryBytes } from './client-memory-limit.ts';
 import { clientDescriptors } from './descriptor-limit.ts';
+import { ClientMemory } from './io/client-memory.ts';
+import { garbageCollection } from './io/garbage-collection.ts';
 import { CacheListener } from './io/listener.ts';
 import { Meter } from './meter.ts';
 import { BlockPool } from './io/out-queue.ts';
@@ -33,6 +36,8 @@ export interface ProxyOptions {
   readonly topologyFile: string;
   /** Where the proxies of this machine ask each other, by index; absent: this one is alone. */
   readonly peerSocket?: (index: number) => string;
+  /** What all clients of this process may make it hold together; absent: its share of the machine's memory. */
+  readonly clientMemoryBytes?: number;
   readonly log: Logger;
 }
 
@@ -62,6 +67,7 @@ export class Proxy {
   readonly #startedAtMs = Date.now();
   /** Of all caches together. */
   readonly #clientsMaximum = clientDescriptors();
+  readonly #memory: ClientMemory;
   #memoryBytes = 0;
   readonly #link: ControlLink;
   readonly #peers: PeerLink | null;
@@ -75,6 +81,10 @@ export class Proxy {
     this.#options = options;
     this.#commands = commands;
     const { peerSocket: socketPath, index, proxies, log } = options;
+    this.#memory = new ClientMemory(
+      options.clientMemoryBytes ?? clientMemoryBytes(proxies),
+      garbageCollection(),
+    );
     this.#peers =
       socketPath === undefined || proxies < 2
         ? null
@@ -117,6 +127,7 @@ export class Proxy {
       service.close();
       tls?.close();
     }
+    this.#memory.close();
     this.#link.close();
     this.#peers?.close();
   }
@@ -240,6 +251,7 @@ export class Proxy {
           blocks: this.#blocks,
           read: this.#read,
           meter: new Meter(),
+          memory: this.#memory,
           log,
         },
         this.#peers ?? NO_PEERS,

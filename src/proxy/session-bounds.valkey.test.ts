@@ -89,6 +89,53 @@ describe('bounds of a session', () => {
     });
   });
 
+  it('keeps the order and the bytes of large replies that wait for an older one, time after time', async () => {
+    const big = keyOf(0);
+    const other = keyOf(1);
+    const value = Array.from({ length: MIB / 4 }, (_, i) => String(i % 10)).join('');
+    const client = await cache.client();
+    await client.expectOk('SET', big, value);
+    await client.expectOk('SET', other, 'small');
+    // More together than one client may leave waiting: what has been written must not count any more.
+    for (let round = 0; round < 6; round++) {
+      await whileStopped([1], async () => {
+        client.write(encodeRequest(['GET', other]));
+        for (let i = 0; i < 4; i++) client.write(encodeRequest(['GET', big]));
+        await sleep(100);
+      });
+      assert.equal((await client.next()).toString(), '$5\r\nsmall\r\n');
+      for (let i = 0; i < 4; i++) {
+        const reply = (await client.next()).toString();
+        assert.ok(reply === `$${value.length}\r\n${value}\r\n`);
+      }
+    }
+  });
+
+  it('sends a large request over a connection of its own, so that nobody waits behind it', async () => {
+    const key = keyOf(0);
+    /** Bytes that the node has received, by connection. */
+    const receivedBy = async () =>
+      new Map(
+        (await cache.nodes[0]!.admin.text('CLIENT', 'LIST'))
+          .split('\n')
+          .map((line) => / id=(\d+) .* tot-net-in=(\d+)/.exec(` ${line}`))
+          .filter((match) => match !== null)
+          .map(([, id, bytes]) => [id, Number(bytes)]),
+      );
+    const client = await cache.client();
+    await client.expectOk('SET', key, 'small');
+    const before = await receivedBy();
+    const request = encodeRequest(['SET', key, 'x'.repeat(8 * MIB)]);
+    client.write(request);
+    assert.equal((await client.next()).toString(), '+OK\r\n');
+    for (let i = 0; i < 10; i++) await client.expectOk('SET', key, 'x'.repeat(1000));
+    const gained = [...(await receivedBy())].map(([id, bytes]) => bytes - (before.get(id) ?? 0));
+    const carriers = gained.filter((bytes) => bytes > 8 * MIB);
+    assert.equal(carriers.length, 1);
+    // At most the connection's beginning beside it.
+    assert.ok(carriers[0]! < request.length + 1000, `${carriers[0]}`);
+  });
+
   it('a command without keys that waits for its node is not given up for a later one of the proxy itself', async () => {
     const node = cache.nodes[0]!.process;
     const client = await cache.client();
@@ -116,6 +163,51 @@ describe('bounds of a session', () => {
         return key.toString();
     }
   }
+});
+
+describe('bounds of all sessions together', () => {
+  const VALUE_BYTES = 12 * MIB;
+  /** The kernel's buffers hold some of what is sent, on both sides. */
+  const CLIENTS = 8;
+  let cache: ProxiedCache;
+
+  before(async () => {
+    cache = await ProxiedCache.start({ shards: 1, clientMemoryBytes: 3 * VALUE_BYTES });
+  });
+  after(() => cache.close());
+
+  function openMany(bytes: Buffer): Socket[] {
+    const sockets = Array.from({ length: CLIENTS }, () => open(cache.cache.port));
+    for (const socket of sockets) {
+      socket.pause();
+      socket.write(bytes);
+    }
+    return sockets;
+  }
+
+  /** Ends when some clients were cut; those that are left are served. */
+  async function someAreCut(sockets: readonly Socket[]): Promise<void> {
+    const client = await cache.client();
+    const connected = async () =>
+      (await client.text('CLIENT', 'LIST')).split('\n').filter((line) => line !== '').length - 1;
+    await until(async () => (await connected()) < CLIENTS, 5000);
+    assert.ok((await connected()) > 0);
+    for (const socket of sockets) socket.destroy();
+    await until(async () => (await connected()) === 0, 5000);
+    client.close();
+  }
+
+  it('cuts the largest of many that do not read their replies', async () => {
+    const client = await cache.client();
+    await client.expectOk('SET', 'big', 'x'.repeat(VALUE_BYTES));
+    client.close();
+    await someAreCut(openMany(encodeRequest(['GET', 'big'])));
+  });
+
+  it('cuts the largest of many that do not send the rest of their requests', async () => {
+    const request = encodeRequest(['SET', 'big', 'x'.repeat(VALUE_BYTES)]);
+    await someAreCut(openMany(request.subarray(0, VALUE_BYTES - MIB)));
+  });
 });
 
 /** A connection that does not close its side when the other one does. */

@@ -20,6 +20,7 @@ import {
   PLAN_REFUSED,
   PLAN_SPLIT,
 } from './command-plan.ts';
+import { goesAlone, largeRequest } from './large-request.ts';
 import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
 import type { Session } from './session.ts';
 import { KEY_TOO_LONG, slotOf } from './slot-of.ts';
@@ -95,7 +96,9 @@ export class SessionCommands {
     const queued = client.transaction?.open === true && handler?.unqueued !== true;
     const blocks =
       !queued && planned?.kind === PLAN_BLOCKING && mayBlock(planned.command.name, args, buf);
-    if ((blocks || (!queued && wantsDrained(handler, session))) && !session.drained()) return false;
+    const alone =
+      blocks || (!queued && planned !== null && goesAlone(session, planned, end - start));
+    if ((alone || (!queued && wantsDrained(handler, session))) && !session.drained()) return false;
     if (!session.inStep()) return false;
     if (planned?.kind === PLAN_PROXY && this.#asksPermission(session, planned.command, buf, args))
       return false;
@@ -113,7 +116,7 @@ export class SessionCommands {
     } else if (queued) {
       session.reply(queueCommand(session, planned!, buf.subarray(start, end), buf, args));
     } else {
-      this.#execute(session, planned!, handler, blocks, buf, start, end, args);
+      this.#execute(session, planned!, handler, alone, buf, start, end, args);
     }
     if (client.muted && !client.replyOff) client.muted = false;
     if (
@@ -254,7 +257,7 @@ export class SessionCommands {
     session: Session,
     planned: PlannedCommand,
     handler: HandlerEntry | undefined,
-    blocks: boolean,
+    alone: boolean,
     buf: Buffer,
     start: number,
     end: number,
@@ -291,11 +294,12 @@ export class SessionCommands {
         fanOut(session, planned, buf, start, end);
         return;
       case PLAN_BLOCKING:
-        if (blocks) blockingCommand(session, planned, Buffer.from(buf.subarray(start, end)), slot);
+        if (alone) blockingCommand(session, planned, Buffer.from(buf.subarray(start, end)), slot);
         else session.forward(planned, buf, start, end, slot);
         return;
       case PLAN_FORWARD:
-        if (session.client.tracking?.caching === true)
+        if (alone) largeRequest(session, planned, buf.subarray(start, end), slot);
+        else if (session.client.tracking?.caching === true)
           forwardAfterCaching(session, planned, buf, start, end, slot);
         else session.forward(planned, buf, start, end, slot);
         return;

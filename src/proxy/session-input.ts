@@ -13,6 +13,7 @@ import {
   SCAN_INLINE,
   SCAN_REQUEST,
 } from '../protocol/request-scanner.ts';
+import { SMALL_BYTES } from './io/client-memory.ts';
 import { InputBuffer } from './io/input-buffer.ts';
 
 /** Unread input kept while stalled, before the socket is paused: enough to notice that the client went away. */
@@ -27,6 +28,10 @@ export interface InputOwner {
   /** One for all sessions: a scan never spans two events. */
   readonly scanner: RequestScanner;
   readonly requestMaximumBytes: number;
+  /** See ClientMemory. */
+  readonly memoryCounted: boolean;
+  /** What is held for this client has changed. */
+  noteMemory(): void;
   /**
    * Takes one request, `buf[start, end)`. `stable`: its bytes do not change any more. False: nothing was done, come again
    * with the same request when the stall is over.
@@ -67,7 +72,7 @@ export class SessionInput {
   /** Bytes from the client: `chunk[0, length)`, which hold only until this returns. */
   receive(chunk: Buffer, length: number): void {
     // What waits unread goes first, also when the stall is over and `resume` is still to come.
-    if (this.#owner.stalled || this.#unreadBytes !== 0) this.#keepUnread(chunk, 0, length);
+    if (this.#owner.stalled || this.#unreadBytes !== 0) this.#keepUnread(chunk, 0, length, false);
     else if (this.#partial !== null) this.#feed(chunk, length);
     else this.#parse(chunk, 0, length, false);
   }
@@ -80,6 +85,7 @@ export class SessionInput {
       this.#unreadBytes = 0;
       if (this.#partial !== null) this.#feed(bytes, bytes.length);
       else this.#parse(bytes, 0, bytes.length, true);
+      if (this.#owner.memoryCounted) this.#owner.noteMemory();
     }
     if (this.#paused && this.#unreadBytes <= STALLED_INPUT_BYTES) {
       this.#paused = false;
@@ -93,8 +99,9 @@ export class SessionInput {
     this.#partial = null;
   }
 
-  #keepUnread(chunk: Buffer, start: number, end: number): void {
-    this.#unread.push(Buffer.from(chunk.subarray(start, end)));
+  #keepUnread(chunk: Buffer, start: number, end: number, stable: boolean): void {
+    const bytes = chunk.subarray(start, end);
+    this.#unread.push(stable ? bytes : Buffer.from(bytes));
     this.#unreadBytes += end - start;
     if (this.#unreadBytes > STALLED_INPUT_BYTES && !this.#paused) {
       this.#paused = true;
@@ -105,6 +112,7 @@ export class SessionInput {
   #feed(chunk: Buffer, length: number): void {
     const partial = this.#partial!;
     partial.append(chunk, length);
+    if (partial.sizeBytes > SMALL_BYTES) this.#owner.noteMemory();
     if (partial.sizeBytes < partial.scanner.need) {
       this.#checkSize(partial.sizeBytes);
       return;
@@ -117,7 +125,8 @@ export class SessionInput {
     }
     this.#partial = null;
     const end = this.#take(code, bytes, 0, bytes.length, partial.scanner, true);
-    if (end < 0) this.#keepUnread(bytes, 0, bytes.length);
+    if (this.#owner.memoryCounted) this.#owner.noteMemory();
+    if (end < 0) this.#keepUnread(bytes, 0, bytes.length, true);
     else if (end < bytes.length) this.#parse(bytes, end, bytes.length, true);
   }
 
@@ -133,7 +142,7 @@ export class SessionInput {
     let pos = from;
     while (pos < length) {
       if (owner.stalled) {
-        this.#keepUnread(buf, pos, length);
+        this.#keepUnread(buf, pos, length, stable);
         return;
       }
       scanner.authenticated = owner.authenticated;
@@ -145,7 +154,7 @@ export class SessionInput {
       }
       const end = this.#take(code, buf, pos, length, scanner, stable);
       if (end < 0) {
-        this.#keepUnread(buf, pos, length);
+        this.#keepUnread(buf, pos, length, stable);
         return;
       }
       pos = end;

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { ClientState } from './client-state.ts';
+import { SMALL_BYTES } from './io/client-memory.ts';
 import { OutQueue } from './io/out-queue.ts';
 import type { Flushable, Turn } from './io/turn.ts';
 import type { Meter } from './meter.ts';
@@ -15,6 +16,10 @@ export interface OutputOwner {
   readonly id: number;
   readonly socket: Socket;
   readonly client: ClientState;
+  /** See ClientMemory. */
+  readonly memoryCounted: boolean;
+  /** What is held for this client has changed. */
+  noteMemory(): void;
   /** All that was gathered has been given to the socket. */
   onFlushed(): void;
 }
@@ -50,11 +55,19 @@ export class SessionOutput implements Flushable {
     this.#turn = router.turn;
     this.#stalls = stalls;
     this.#out = new OutQueue(router.blocks);
-    owner.socket.on('drain', () => stalls.end(STALL_OUTPUT));
+    owner.socket.on('drain', () => {
+      stalls.end(STALL_OUTPUT);
+      if (owner.memoryCounted) owner.noteMemory();
+    });
   }
 
   get sizeBytes(): number {
-    return this.#out.sizeBytes + this.#socket.writableLength;
+    return this.#out.sizeBytes + this.#heldBytes + this.#socket.writableLength;
+  }
+
+  /** What is held for this client has changed, replies that wait among it. */
+  noteMemory(): void {
+    this.#owner.noteMemory();
   }
 
   /** A reply, or a piece of one: `buf[start, end)` is copied. Hot. */
@@ -66,11 +79,22 @@ export class SessionOutput implements Flushable {
     if (!this.flushScheduled) this.#turn.flushSession(this);
   }
 
+  /** A reply in parts that nobody changes any more. */
+  writeStable(parts: readonly Buffer[]): void {
+    if (this.#closed) return;
+    for (const part of parts) {
+      this.#meter.bytesOut += part.length;
+      this.#out.appendStable(part);
+    }
+    if (this.#out.sizeBytes > OUTPUT_PAUSE_BYTES) this.#stalls.begin(STALL_TURN);
+    if (!this.flushScheduled) this.#turn.flushSession(this);
+  }
+
   /** Bytes that are no reply: pushes, messages. For subscribers pub/sub's own limits of output hold. */
   push(bytes: Buffer, midReply: boolean): void {
     if (this.#closed || this.#ending) return;
     const { limits } = this.#router.cache;
-    const waiting = this.sizeBytes + this.#heldBytes + bytes.length;
+    const waiting = this.sizeBytes + bytes.length;
     const { subscriptions, monitor } = this.#owner.client;
     // Others have pushes, too: invalidations, beside replies as large as they like.
     const subscribed = monitor !== null || (subscriptions !== null && subscriptions.count > 0);
@@ -110,6 +134,7 @@ export class SessionOutput implements Flushable {
     if (this.#closed) return;
     this.#out.flushTo(this.#socket);
     const waiting = this.#socket.writableLength;
+    if (waiting > SMALL_BYTES || this.#owner.memoryCounted) this.#owner.noteMemory();
     if (waiting > OUTPUT_PAUSE_BYTES) {
       if (waiting > this.#router.cache.limits.outputMaximumBytes) return this.cutSlowReader();
       this.#stalls.begin(STALL_OUTPUT);
@@ -119,11 +144,16 @@ export class SessionOutput implements Flushable {
   }
 
   cutSlowReader(): void {
+    this.cut('cut a client that does not read its replies');
+  }
+
+  /** Ends the connection of a client for which more would have to be held than may be. */
+  cut(why: string): void {
     if (this.#socket.destroyed) return;
     this.#meter.slowReadersCut++;
     this.#router.log.warn(
       { cache: this.#router.cache.name, client: this.#owner.id, waitingBytes: this.sizeBytes },
-      'cut a client that does not read its replies',
+      why,
     );
     this.#socket.destroy();
   }

@@ -27,6 +27,7 @@ const PENDING_MAXIMUM_BYTES = 32 * 1024 * 1024;
 
 export class SessionReplies implements RequestSink {
   readonly abandoned = false;
+  readonly takesParts = true;
   /** Nothing comes after the requests under way: the session ends when they are answered. */
   last = false;
   readonly #router: CacheRouter;
@@ -53,6 +54,11 @@ export class SessionReplies implements RequestSink {
     this.#stash = router.stash;
     this.#output = output;
     this.#stalls = stalls;
+  }
+
+  /** Of the requests under way and of the replies that wait. */
+  get sizeBytes(): number {
+    return this.#pendingBytes + this.#heldBytes;
   }
 
   /** Requests under way. */
@@ -95,11 +101,15 @@ export class SessionReplies implements RequestSink {
     if (request.part >= 0) this.#meter.answered(request.part, this.#turn.nowUs - request.startedUs);
     if (this.#retrying > 0) this.#settleRetries(request);
     request.state = REQUEST_DONE;
+    if (request.keptBytes > 0) this.hold(-request.keptBytes);
     if (request !== this.#head) {
       this.#holdBack(request, buf, start, end);
       return;
     }
-    if (!request.muted) this.#output.write(buf, start, end);
+    if (!request.muted) {
+      if (request.replyParts === null) this.#output.write(buf, start, end);
+      else this.#output.writeStable(request.replyParts);
+    }
     this.#advance();
   }
 
@@ -107,6 +117,10 @@ export class SessionReplies implements RequestSink {
     if (request !== this.#head || request.muted) return false;
     this.#output.write(buf, start, end);
     return true;
+  }
+
+  onKept(_: Request, sizeBytes: number): void {
+    this.hold(sizeBytes);
   }
 
   onLastPiece(request: Request, buf: Buffer, start: number, end: number): void {
@@ -130,6 +144,7 @@ export class SessionReplies implements RequestSink {
     this.#heldBytes += sizeBytes;
     if (sizeBytes <= 0 || this.#heldBytes <= OUTPUT_PAUSE_BYTES) return;
     this.#stalls.begin(STALL_FULL);
+    this.#output.noteMemory();
     if (this.#heldBytes > this.#router.cache.limits.outputMaximumBytes)
       this.#output.cutSlowReader();
   }
@@ -147,12 +162,18 @@ export class SessionReplies implements RequestSink {
   }
 
   #holdBack(request: Request, buf: Buffer, start: number, end: number): void {
-    const stash = this.#stash;
-    stash.copy(buf, start, request.muted ? start : end);
-    request.replyBuf = stash.buf;
-    request.replyStart = stash.start;
-    request.replyEnd = stash.end;
-    this.hold(stash.end - stash.start);
+    if (request.muted) request.replyParts = null;
+    if (request.replyParts === null) {
+      const stash = this.#stash;
+      stash.copy(buf, start, request.muted ? start : end);
+      request.replyBuf = stash.buf;
+      request.replyStart = stash.start;
+      request.replyEnd = stash.end;
+    } else {
+      request.replyStart = 0;
+      request.replyEnd = sizeOf(request.replyParts);
+    }
+    this.hold(request.replyEnd - request.replyStart);
     const head = this.#head!;
     if (head.state !== REQUEST_DONE) return;
     // Settled just now, for this one: nothing else would bring it on its way.
@@ -185,6 +206,7 @@ export class SessionReplies implements RequestSink {
 
   #easeStalls(): void {
     const stalls = this.#stalls;
+    this.#output.noteMemory();
     if (this.#head === null) stalls.end(STALL_DRAIN);
     if (
       this.#pending < PENDING_MAXIMUM / 2 &&
@@ -197,7 +219,10 @@ export class SessionReplies implements RequestSink {
   /** Writes the reply of a request that was answered before its turn. */
   #writeHeld(request: Request): void {
     this.hold(request.replyStart - request.replyEnd);
-    if (!request.muted) this.#output.write(request.replyBuf!, request.replyStart, request.replyEnd);
+    if (request.muted) return;
+    if (request.replyParts === null)
+      this.#output.write(request.replyBuf!, request.replyStart, request.replyEnd);
+    else this.#output.writeStable(request.replyParts);
   }
 
   /** An earlier request that waits and that this one has overtaken gets the error that made it wait. */
@@ -221,6 +246,10 @@ export class SessionReplies implements RequestSink {
     }
     this.#retrying = waiting;
   }
+}
+
+function sizeOf(parts: readonly Buffer[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
 }
 
 const MINUS = 45;

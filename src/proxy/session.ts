@@ -14,7 +14,9 @@ import type { CacheService } from './cache-service.ts';
 import type { ClientState } from './client-state.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FORWARD } from './command-plan.ts';
+import { SMALL_BYTES, type MemoryHolder } from './io/client-memory.ts';
 import type { Turn } from './io/turn.ts';
+import { LARGE_REQUEST_BYTES } from './large-request.ts';
 import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
 import { NO_COMMAND } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
@@ -29,7 +31,7 @@ import { STALL_BUSY, STALL_DRAIN, STALL_FULL, STALL_NODE, STALL_START, Stalls } 
 /** Invalidations that may wait behind replies, requests included. */
 const PUSHES_MAXIMUM = 100_000;
 
-export class Session implements InputOwner, OutputOwner {
+export class Session implements InputOwner, OutputOwner, MemoryHolder {
   readonly id: number;
   readonly service: CacheService;
   readonly socket: Socket;
@@ -48,6 +50,7 @@ export class Session implements InputOwner, OutputOwner {
   lastCommandUs = 0;
   lastCommand: PlannedCommand | null = null;
   commands = 0;
+  memoryCounted = false;
 
   readonly #router: CacheRouter;
   readonly #turn: Turn;
@@ -101,6 +104,20 @@ export class Session implements InputOwner, OutputOwner {
     return this.#input.sizeBytes;
   }
 
+  /** See MemoryHolder. */
+  get memoryBytes(): number {
+    const transaction = this.client.transaction?.sizeBytes ?? 0;
+    return this.#input.sizeBytes + this.#replies.sizeBytes + this.#output.sizeBytes + transaction;
+  }
+
+  noteMemory(): void {
+    if (!this.closed && !this.socket.destroyed) this.service.memory.note(this);
+  }
+
+  cutForMemory(): void {
+    this.#output.cut('cut the client that takes most of the memory that clients may take');
+  }
+
   /** Called when the connection closes: a blocked command's connection goes with it. */
   set onGone(callback: (() => void) | null) {
     this.#onGone = callback;
@@ -146,10 +163,12 @@ export class Session implements InputOwner, OutputOwner {
       this.special ||
       planned === null ||
       planned.kind !== PLAN_FORWARD ||
+      end - start > LARGE_REQUEST_BYTES ||
       (this.reader && mayWrite(planned))
     ) {
       const taken = this.service.commands.dispatch(this, planned, buf, start, end, args);
       if (this.#replies.full) this.#stalls.begin(STALL_FULL);
+      if ((this.client.transaction?.sizeBytes ?? 0) > SMALL_BYTES) this.noteMemory();
       return taken;
     }
     const limits = router.cache.limits;
@@ -376,6 +395,7 @@ export class Session implements InputOwner, OutputOwner {
     if (this.closed) return;
     this.closed = true;
     this.left = true;
+    this.service.memory.drop(this);
     this.#output.close();
     this.#input.clear();
     this.#replies.abandon(this.service.discard);

@@ -63,11 +63,13 @@ export function splitByShard(
   );
   let part = 0;
   for (const [slot, group] of bySlot) {
-    const pieces: Buffer[] = [header(1 + group.length * step), argument(buf, args, 0)];
-    for (const position of group) {
-      for (let i = 0; i < step; i++) pieces.push(argument(buf, args, keys[position]! + i));
-    }
-    gather.send(part++, Buffer.concat(pieces), slot, -1);
+    const bytes = partOf(
+      buf,
+      args,
+      group.map((position) => keys[position]!),
+      step,
+    );
+    gather.send(part++, bytes, slot, -1);
   }
 }
 
@@ -170,12 +172,12 @@ class Gather implements RequestSink {
   }
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
+    const { keptBytes } = request;
     this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
     this.#session.service.router.pool.give(request);
     this.#missing--;
     if (this.#session.closed) return;
-    this.#sizeBytes += end - start;
-    this.#session.holdReply(end - start);
+    this.#hold(end - start - keptBytes);
     if (this.#missing > 0) return;
     this.#session.holdReply(-this.#sizeBytes);
     this.#session.complete(this.#place, this.#merge(this.#replies));
@@ -184,8 +186,18 @@ class Gather implements RequestSink {
   onPiece(): boolean {
     return false;
   }
+
+  onKept(_: Request, sizeBytes: number): void {
+    this.#hold(sizeBytes);
+  }
+
   onLastPiece(): void {}
   onBroken(): void {}
+
+  #hold(sizeBytes: number): void {
+    this.#sizeBytes += sizeBytes;
+    this.#session.holdReply(sizeBytes);
+  }
 }
 
 /** Puts replies together by the command's response_policy; without one, arrays are concatenated. */
@@ -256,11 +268,29 @@ function header(count: number): Buffer {
   return Buffer.from(`*${count}\r\n`);
 }
 
-/** One argument with its own header, as a bulk string. */
-function argument(buf: Buffer, args: RequestArguments, index: number): Buffer {
-  const start = args.argStart[index]!;
-  const end = args.argEnd[index]!;
-  return Buffer.concat([Buffer.from(`$${end - start}\r\n`), buf.subarray(start, end), CRLF]);
+/** The command's name and, of its arguments, `step` from each of `keys` on: with their headers, as they came. */
+function partOf(
+  buf: Buffer,
+  args: RequestArguments,
+  keys: readonly number[],
+  step: number,
+): Buffer {
+  const head = header(1 + keys.length * step);
+  const nameEnd = args.argEnd[0]! + CRLF_BYTES;
+  const nameStart = buf.lastIndexOf(DOLLAR, args.argStart[0]! - 1);
+  let size = head.length + nameEnd - nameStart;
+  for (const key of keys) size += args.argEnd[key + step - 1]! - args.argEnd[key - 1]!;
+  const part = Buffer.allocUnsafe(size);
+  let at = head.copy(part);
+  at += buf.copy(part, at, nameStart, nameEnd);
+  for (const key of keys) {
+    // An argument's header begins where the one before it has ended.
+    const start = args.argEnd[key - 1]! + CRLF_BYTES;
+    const end = args.argEnd[key + step - 1]! + CRLF_BYTES;
+    at += buf.copy(part, at, start, end);
+  }
+  return part;
 }
 
-const CRLF = Buffer.from('\r\n');
+const DOLLAR = 36;
+const CRLF_BYTES = 2;

@@ -5,6 +5,7 @@
 import { RequestScanner } from '../../protocol/request-scanner.ts';
 
 const INITIAL_BYTES = 1024;
+const RELEASED_BYTES = 1024 * 1024;
 
 export class InputBuffer {
   readonly scanner = new RequestScanner();
@@ -27,10 +28,9 @@ export class InputBuffer {
   append(chunk: Buffer, size: number): void {
     const length = this.#length + size;
     if (length > this.#buf.length) {
-      // The scanner knows how long the request is at the least: a large value is given its room at once.
-      const hint = Math.min(this.scanner.need, 2 * this.#buf.length + size * 64);
-      const larger = Buffer.allocUnsafe(Math.max(length, hint, this.#buf.length * 2));
+      const larger = Buffer.allocUnsafe(this.#roomFor(length));
       this.#buf.copy(larger, 0, 0, this.#length);
+      release(this.#buf);
       this.#buf = larger;
     }
     chunk.copy(this.#buf, this.#length, 0, size);
@@ -41,4 +41,20 @@ export class InputBuffer {
   bytes(): Buffer {
     return this.#buf.subarray(0, this.#length);
   }
+
+  /**
+   * Twice what there is, or what the request is known to need when that is less; but never little more than there is, so that
+   * each byte is copied a bounded number of times.
+   */
+  #roomFor(length: number): number {
+    const { need } = this.scanner;
+    const room = this.#buf.length;
+    const known = need >= length && need >= room + room / 4 && need < 2 * room;
+    return known ? need : Math.max(length, 2 * room);
+  }
+}
+
+/** Nobody else knows this memory: given back at once, not when the collector comes by (half of 512 MiB, for one). */
+function release(buf: Buffer): void {
+  if (buf.length >= RELEASED_BYTES) (buf.buffer as ArrayBuffer).transfer(0);
 }

@@ -58,6 +58,13 @@ export class OutQueue {
     this.#end += size;
   }
 
+  /** Appends bytes that nobody changes any more: as they are, not as a copy. */
+  appendStable(buf: Buffer): void {
+    this.sizeBytes += buf.length;
+    this.#seal();
+    (this.#parts ??= []).push(buf);
+  }
+
   /** Writes everything to the socket. */
   flushTo(socket: Socket): void {
     if (this.sizeBytes === 0) return;

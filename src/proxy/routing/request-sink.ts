@@ -7,15 +7,19 @@ import type { Request } from './request.ts';
 export interface RequestSink {
   /** Nobody waits any more: a request that was not sent need not be. */
   readonly abandoned: boolean;
+  /** A reply that came in pieces may stay so (`request.replyParts`): a large one is not put together at the cost of all. */
+  readonly takesParts?: boolean;
   /** The request begins to wait for another try. */
   onRetrying(request: Request): void;
-  /** The whole reply is `buf[start, end)`, or the concatenation of `request.replyParts` when those are there. */
+  /** The whole reply is `buf[start, end)`, or the concatenation of `request.replyParts` when those are there (`takesParts`). */
   onReply(request: Request, buf: Buffer, start: number, end: number): void;
   /**
    * A piece of a reply that goes on. True: the sink has taken it and wants the rest the same way. False: keep it until
    * the reply is whole.
    */
   onPiece(request: Request, buf: Buffer, start: number, end: number): boolean;
+  /** So many bytes more of the reply are kept until it is whole; a negative number: they are lost with their connection. */
+  onKept?(request: Request, sizeBytes: number): void;
   /** The last piece of a reply that onPiece took. */
   onLastPiece(request: Request, buf: Buffer, start: number, end: number): void;
   /** The rest of a reply that onPiece took will never come. */
@@ -25,6 +29,7 @@ export interface RequestSink {
 /** For the requests of a client that has gone: replies are thrown away. */
 export class DiscardSink implements RequestSink {
   readonly abandoned = true;
+  readonly takesParts = true;
   readonly #give: (request: Request) => void;
 
   constructor(give: (request: Request) => void) {

@@ -65,6 +65,8 @@ export class Request {
   replyStart = 0;
   replyEnd = 0;
   replyParts: Buffer[] | null = null;
+  /** Bytes in replyParts that the sink has been told of. */
+  keptBytes = 0;
   /** Part of the reply has gone to the client already: it cannot be taken back. */
   streaming = false;
   /** Answered by its session while it waited in the retry queue, which still knows it: not to be pooled. */
@@ -106,6 +108,7 @@ export class RequestPool {
     request.deadlineUs = 0;
     request.replyBuf = null;
     request.replyParts = null;
+    request.keptBytes = 0;
     request.streaming = false;
     if (this.#count >= FREE_MAXIMUM) return;
     this.#count++;

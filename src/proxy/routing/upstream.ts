@@ -225,8 +225,14 @@ export class Upstream implements Flushable {
       return;
     }
     if (mode === REPLY_KEPT) {
-      head.replyParts!.push(chunk.subarray(start, end));
-      chunk = Buffer.concat(head.replyParts!);
+      const parts = head.replyParts!;
+      if (this.#firstByte !== MINUS && head.sink!.takesParts === true) {
+        parts.push(Buffer.from(chunk.subarray(start, end)));
+        head.sink!.onReply(head, parts[0]!, 0, parts[0]!.length);
+        return;
+      }
+      parts.push(chunk.subarray(start, end));
+      chunk = Buffer.concat(parts);
       head.replyParts = null;
       start = 0;
       end = chunk.length;
@@ -273,6 +279,9 @@ export class Upstream implements Flushable {
     }
     this.#mode = REPLY_KEPT;
     (head.replyParts ??= []).push(Buffer.from(chunk.subarray(start, end)));
+    if (head.skipReplies > 0) return;
+    head.keptBytes += end - start;
+    head.sink!.onKept?.(head, end - start);
   }
 
   #onDrain(): void {
@@ -296,6 +305,8 @@ export class Upstream implements Flushable {
       const next: Request | null = request.nextUpstream;
       request.nextUpstream = null;
       request.replyParts = null;
+      if (request.keptBytes > 0) request.sink!.onKept?.(request, -request.keptBytes);
+      request.keptBytes = 0;
       request.skipReplies = 0;
       request.state = REQUEST_WAITING;
       if (request.streaming) request.sink!.onBroken(request);

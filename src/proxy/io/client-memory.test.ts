@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ClientMemory, SMALL_BYTES, type MemoryHolder } from './client-memory.ts';
+
+const MAXIMUM_BYTES = 10 * SMALL_BYTES;
+
+class Holder implements MemoryHolder {
+  memoryBytes = 0;
+  memoryCounted = false;
+  cut = false;
+
+  cutForMemory(): void {
+    this.cut = true;
+  }
+}
+
+function holding(memory: ClientMemory, bytes: number): Holder {
+  const holder = new Holder();
+  holder.memoryBytes = bytes;
+  memory.note(holder);
+  return holder;
+}
+
+describe('ClientMemory', () => {
+  it('counts what is held now, and nothing for a holder that is gone or small', () => {
+    const memory = new ClientMemory(MAXIMUM_BYTES);
+    const holder = holding(memory, 3 * SMALL_BYTES);
+    const other = holding(memory, 4 * SMALL_BYTES);
+    assert.equal(memory.sumBytes, 7 * SMALL_BYTES);
+    holder.memoryBytes = 2 * SMALL_BYTES;
+    memory.note(holder);
+    assert.equal(memory.sumBytes, 6 * SMALL_BYTES);
+    holder.memoryBytes = SMALL_BYTES;
+    memory.note(holder);
+    assert.equal(holder.memoryCounted, false);
+    assert.equal(memory.sumBytes, 4 * SMALL_BYTES);
+    memory.drop(holder);
+    memory.drop(other);
+    assert.equal(memory.sumBytes, 0);
+  });
+
+  it('cuts the largest, as many as it takes, when the sum passes the maximum', () => {
+    const memory = new ClientMemory(MAXIMUM_BYTES);
+    const sizes = [2, 4, 3].map((size) => holding(memory, size * SMALL_BYTES));
+    assert.deepEqual(
+      sizes.map(({ cut }) => cut),
+      [false, false, false],
+    );
+    const last = holding(memory, 9.5 * SMALL_BYTES);
+    assert.equal(last.cut, true);
+    assert.equal(memory.sumBytes, 9 * SMALL_BYTES);
+    const small = sizes[0]!;
+    small.memoryBytes = 3.5 * SMALL_BYTES;
+    memory.note(small);
+    assert.deepEqual(
+      sizes.map(({ cut }) => cut),
+      [false, true, false],
+    );
+    assert.equal(memory.sumBytes, 6.5 * SMALL_BYTES);
+  });
+
+  it('collects once when much was given back and nothing more comes', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let collections = 0;
+    const memory = new ClientMemory(Infinity, () => collections++);
+    const give = (bytes: number): void => memory.drop(holding(memory, bytes));
+    give(1024 * SMALL_BYTES - 1);
+    t.mock.timers.tick(10_000);
+    assert.equal(collections, 0);
+    give(1024 * SMALL_BYTES);
+    t.mock.timers.tick(1000);
+    t.mock.timers.tick(10_000);
+    assert.equal(collections, 1);
+    give(SMALL_BYTES + 1);
+    t.mock.timers.tick(10_000);
+    assert.equal(collections, 1);
+  });
+});

@@ -1,0 +1,101 @@
+/**
+ * What all clients of a process make it hold together: requests half received, replies not read, requests and replies that
+ * wait. Each client has bounds of its own, but a thousand may stay just below them: when the sum passes the maximum, those
+ * that hold most are cut until it does not (the engine's maxmemory-clients, networking.c evictClients).
+ *
+ * Only holdings worth counting are counted: a client below SMALL_BYTES costs nothing here.
+ */
+export interface MemoryHolder {
+  /** Bytes held for this client now. */
+  readonly memoryBytes: number;
+  /** Is it counted here? Written by ClientMemory only. */
+  memoryCounted: boolean;
+  /** Ends its connection. */
+  cutForMemory(): void;
+}
+
+/** A holding that is counted. Smaller ones are bounded by the number of connections. */
+export const SMALL_BYTES = 64 * 1024;
+/** So much given back is worth a collection when nothing more comes: until then the dead buffers stay. */
+const COLLECT_BYTES = 64 * 1024 * 1024;
+const COLLECT_AFTER_MS = 1000;
+
+export class ClientMemory {
+  readonly #maximumBytes: number;
+  readonly #collect: (() => void) | null;
+  readonly #counted = new Map<MemoryHolder, number>();
+  #sumBytes = 0;
+  #freedBytes = 0;
+  #timer: NodeJS.Timeout | null = null;
+
+  /**
+   * @param maximumBytes of all clients together
+   * @param collect frees what is not referenced any more; called when much was given back and the process is at rest, for
+   * the collector runs by itself only where something is allocated. Null: not wanted
+   */
+  constructor(maximumBytes: number, collect: (() => void) | null = null) {
+    this.#maximumBytes = maximumBytes;
+    this.#collect = collect;
+  }
+
+  get sumBytes(): number {
+    return this.#sumBytes;
+  }
+
+  /** The holder's bytes have changed, so far that it matters: it is above SMALL_BYTES, or was. */
+  note(holder: MemoryHolder): void {
+    this.#count(holder, holder.memoryBytes);
+    while (this.#sumBytes > this.#maximumBytes) {
+      const largest = this.#largest();
+      this.drop(largest);
+      largest.cutForMemory();
+    }
+  }
+
+  /** The holder is gone. */
+  drop(holder: MemoryHolder): void {
+    if (holder.memoryCounted) this.#count(holder, 0);
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #count(holder: MemoryHolder, bytes: number): void {
+    const before = this.#counted.get(holder) ?? 0;
+    const after = bytes > SMALL_BYTES ? bytes : 0;
+    holder.memoryCounted = after > 0;
+    if (after > 0) this.#counted.set(holder, after);
+    else if (before > 0) this.#counted.delete(holder);
+    this.#sumBytes += after - before;
+    if (after < before) this.#onFreed(before - after);
+  }
+
+  #largest(): MemoryHolder {
+    let largest: MemoryHolder | null = null;
+    let most = 0;
+    for (const [holder, bytes] of this.#counted) {
+      if (bytes <= most) continue;
+      most = bytes;
+      largest = holder;
+    }
+    return largest!;
+  }
+
+  #onFreed(bytes: number): void {
+    this.#freedBytes += bytes;
+    if (this.#collect === null || this.#freedBytes < COLLECT_BYTES) return;
+    if (this.#timer === null) {
+      this.#timer = setTimeout(() => {
+        this.#timer = null;
+        this.#freedBytes = 0;
+        this.#collect!();
+      }, COLLECT_AFTER_MS);
+      this.#timer.unref();
+    } else {
+      // Busy: whoever allocates makes the collector run anyway.
+      this.#timer.refresh();
+    }
+  }
+}
