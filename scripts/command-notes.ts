@@ -26,7 +26,7 @@ export const COMMAND_NOTES: Readonly<Record<string, string>> = {
   wait: 'the smallest number over all shards; counted from a write of the system’s own that follows the client’s, so WAIT 0 may count less than a plain server',
   waitaof: 'the smallest numbers over all shards; see WAIT',
   multi:
-    'commands are collected and sent as one batch at EXEC. In a sharded cache their keys are of one slot (CROSSSLOT when queued); what the proxy answers or sends to every shard is not allowed inside',
+    'commands are collected and sent as one batch at EXEC. In a sharded cache their keys are of one slot (CROSSSLOT when queued); what goes to every shard is not allowed inside. What the proxy answers (CLIENT, SUBSCRIBE, PUBSUB, CONFIG GET, INFO, ROLE …) is answered when the nodes have executed the rest, each in its place in EXEC’s reply; AUTH, HELLO, CLIENT TRACKING, CACHING and NO-TOUCH, which change how others are executed, are not allowed inside, nor is a PUBLISH after a SUBSCRIBE',
   watch:
     'takes a connection of its own until EXEC, DISCARD or UNWATCH; at most 1000 keys; aborts when its slot moves',
   monitor: 'the commands of every primary, merged; the addresses are the proxies’',

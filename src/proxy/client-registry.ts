@@ -30,7 +30,7 @@ export function selectClients(
   what: ClientSelection,
   skip: Session | null,
 ): Session[] | string {
-  const own = [...service.sessions.values()].filter((session) => session !== skip);
+  const own = [...service.sessions.values()].filter((session) => session !== skip && !session.left);
   if (what.address !== undefined)
     return own.filter((session) => viewClient(session).addr === what.address);
   const parsed = parseClientFilters(what.words ?? [], {

@@ -27,7 +27,8 @@ import { KEY_TOO_LONG, slotOf } from './slot-of.ts';
 import { STALL_BUSY } from './stalls.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { fanOut, splitByShard } from './split.ts';
-import { endTransaction, queueCommand } from './transaction.ts';
+import { queueCommand } from './queue-command.ts';
+import { endTransaction } from './transaction.ts';
 
 /** A command as a handler sees it. */
 export interface Call {
@@ -53,6 +54,17 @@ export interface HandlerEntry {
   readonly drained?: boolean | ((session: Session) => boolean);
   /** Inside MULTI: run at once instead of being queued. */
   readonly unqueued?: boolean;
+  /** Inside MULTI: answers when EXEC comes, in the command's place in EXEC's reply. Without it: not allowed there. */
+  readonly atExec?: (session: Session, call: Call) => Buffer | Promise<Buffer>;
+  /** Inside MULTI a node executes it, and this puts the node's reply right. */
+  readonly amend?: (session: Session, call: Call, reply: Buffer) => Buffer;
+}
+
+/** For a command on which nothing else in a transaction depends: at EXEC it does what it does alone. */
+export function queueable(
+  run: (session: Session, call: Call) => Buffer | Promise<Buffer>,
+): HandlerEntry {
+  return { run, atExec: run };
 }
 
 /** By full command name (`client|id`). */
@@ -78,6 +90,10 @@ export class SessionCommands {
   /** Names of the commands that have a handler. */
   get handled(): ReadonlySet<string> {
     return new Set(this.#handlers.keys());
+  }
+
+  handlerOf(command: string): HandlerEntry | undefined {
+    return this.#handlers.get(command);
   }
 
   /** See InputOwner.takeRequest. False: come again when the stall is over. */
@@ -114,7 +130,7 @@ export class SessionCommands {
       if (client.transaction?.open === true) client.transaction.failed = true;
       session.reply(refusal);
     } else if (queued) {
-      session.reply(queueCommand(session, planned!, buf.subarray(start, end), buf, args));
+      session.reply(queueCommand(session, planned!, buf, start, end, args));
     } else {
       this.#execute(session, planned!, handler, alone, buf, start, end, args);
     }

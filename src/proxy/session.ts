@@ -61,6 +61,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
   /** The slot map by which the requests under way were sent. */
   #epoch = 0;
   #closeAfterReplies = false;
+  #pushesHeld = false;
   /** The client sends no more. */
   #ended = false;
   #onGone: (() => void) | null = null;
@@ -307,7 +308,17 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
 
   /** Bytes that are no reply: pushes, messages. */
   push(bytes: Buffer): void {
-    this.#output.push(bytes, this.#replies.midReply);
+    this.#output.push(bytes, this.#replies.midReply || this.#pushesHeld);
+  }
+
+  /** Until `releasePushes`: the reply to the command at hand goes first. Only while nothing else is under way. */
+  holdPushes(): void {
+    this.#pushesHeld = true;
+  }
+
+  releasePushes(): void {
+    this.#pushesHeld = false;
+    this.#output.writeHeldPushes();
   }
 
   /** As `push`, but after the replies of all requests under way: an invalidation must not overtake the read it is about. */

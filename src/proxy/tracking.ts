@@ -174,7 +174,7 @@ export class Tracking implements LaneTracking {
       return;
     }
     const target = session.service.sessions.get(redirect);
-    if (target === undefined || target.closed) {
+    if (target === undefined || target.left) {
       this.redirectBroken = true;
       if (session.client.resp === 3) {
         session.pushAfterReplies(encodeReply(new RespPush(['tracking-redir-broken', redirect]), 3));

@@ -17,23 +17,25 @@ import {
 } from '../../protocol/resp-value.ts';
 import { askShards, questionLane } from '../ask-shards.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
 import { firstError } from '../split.ts';
 
 export const aclHandlers: HandlerTable = {
-  'acl|list': (session, call) =>
+  'acl|list': queueable((session, call) =>
     viaNode(session, call, (value) => listLines(session.service.cache, value)),
-  'acl|users': (session, call) =>
+  ),
+  'acl|users': queueable((session, call) =>
     viaNode(session, call, (value) =>
       itemsOf(value).filter((name) => userOf(session.service.cache, name) !== null),
     ),
-  'acl|getuser': (session, call) => {
+  ),
+  'acl|getuser': queueable((session, call) => {
     const user = userOf(session.service.cache, call.args[2]!);
     return viaNode(session, call, (value) =>
       user === null || value === null ? null : describe(user, value),
     );
-  },
-  'config|get': configGet,
+  }),
+  'config|get': queueable(configGet),
 };
 
 /** One node's answer, as the client's user, decoded from RESP3 and shown in the client's version. */

@@ -1,6 +1,5 @@
 /** Every handler of the proxy, by command name. */
 import type { HandlerTable } from '../session-commands.ts';
-import { transactionHandlers } from '../transaction.ts';
 import { aclHandlers } from './acl.ts';
 import { aclLogHandlers } from './acl-log.ts';
 import { clientHandlers } from './client.ts';
@@ -16,6 +15,7 @@ import { pubsubCountHandlers } from './pubsub-counts.ts';
 import { trackingHandlers } from './tracking.ts';
 import { keyspaceHandlers } from './keyspace.ts';
 import { shardLogHandlers } from './shard-logs.ts';
+import { transactionHandlers } from './transaction.ts';
 import { waitHandlers } from './wait.ts';
 
 export const allHandlers: HandlerTable = {

@@ -15,22 +15,26 @@ import {
 } from '../client-registry.ts';
 import { errorReply, OK_REPLY, SYNTAX_ERROR } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerEntry, type HandlerTable } from '../session-commands.ts';
 import { BAD_NAME, isClientName } from './connection.ts';
 
 export const clientHandlers: HandlerTable = {
-  'client|id': (session) => reply(session, session.id),
-  'client|info': (session) =>
+  'client|id': queueable((session) => reply(session, session.id)),
+  'client|info': queueable((session) =>
     reply(session, text(`${clientLine(session, session.service.engineVersion)}\n`)),
-  'client|list': list,
-  'client|kill': kill,
-  'client|setname': setName,
-  'client|getname': (session) =>
+  ),
+  'client|list': queueable(list),
+  'client|kill': queueable(kill),
+  'client|setname': queueable(setName),
+  'client|getname': queueable((session) =>
     reply(session, session.client.name === '' ? null : session.client.name),
-  'client|setinfo': setInfo,
-  'client|no-evict': onOff((session, on) => {
-    session.client.noEvict = on;
-  }),
+  ),
+  'client|setinfo': queueable(setInfo),
+  'client|no-evict': queueable(
+    onOff((session, on) => {
+      session.client.noEvict = on;
+    }),
+  ),
   'client|no-touch': {
     // What follows goes over other connections.
     drained: true,
@@ -40,8 +44,8 @@ export const clientHandlers: HandlerTable = {
     }),
   },
   'client|reply': replyMode(),
-  'client|unblock': unblock,
-  'client|capa': (session, call) => {
+  'client|unblock': queueable(unblock),
+  'client|capa': queueable((session, call) => {
     // Unknown capabilities are ignored, as the engine does: they are newer than it.
     if (
       words(call)
@@ -50,9 +54,9 @@ export const clientHandlers: HandlerTable = {
     )
       session.client.redirect = true;
     return OK_REPLY;
-  },
+  }),
   // No node of a cache is ever in import mode: slots move by the control plane.
-  'client|import-source': () => errorReply('ERR Server is not in import mode'),
+  'client|import-source': queueable(() => errorReply('ERR Server is not in import mode')),
 };
 
 async function list(session: Session, call: Call): Promise<Buffer> {

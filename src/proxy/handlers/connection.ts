@@ -4,11 +4,11 @@ import { newClientState } from '../client-state.ts';
 import { WRONG_PASSWORD } from '../login.ts';
 import { errorReply, OK_REPLY, PONG_REPLY, RESET_REPLY } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
 import { endTransaction } from '../transaction.ts';
 
 export const connectionHandlers: HandlerTable = {
-  ping,
+  ping: queueable(ping),
   echo: (_session, call) => encodeReply(call.args[1]!, 2),
   // Drained: what follows goes over other connections, and must not overtake what was sent before.
   select: { run: select, drained: true },
@@ -16,15 +16,15 @@ export const connectionHandlers: HandlerTable = {
   auth: { run: auth, drained: true },
   reset: { run: reset, drained: true, unqueued: true },
   quit: { run: quit, unqueued: true },
-  readonly: (session) => {
+  readonly: queueable((session) => {
     session.client.readonly = true;
     return OK_REPLY;
-  },
-  readwrite: (session) => {
+  }),
+  readwrite: queueable((session) => {
     session.client.readonly = false;
     return OK_REPLY;
-  },
-  asking: (session) => (session.service.cache.sharding ? OK_REPLY : CLUSTER_OFF),
+  }),
+  asking: queueable((session) => (session.service.cache.sharding ? OK_REPLY : CLUSTER_OFF)),
 };
 
 const CLUSTER_OFF = errorReply('ERR This instance has cluster support disabled');

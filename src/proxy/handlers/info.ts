@@ -16,10 +16,10 @@ import {
   type InfoSections,
 } from '../info-merge.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
 import { clusterInfoFields } from './cluster.ts';
 
-export const infoHandlers: HandlerTable = { info };
+export const infoHandlers: HandlerTable = { info: queueable(info) };
 
 async function info(session: Session, call: Call): Promise<Buffer> {
   const args = call.args.map((arg) => Buffer.from(arg));

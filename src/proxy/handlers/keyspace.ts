@@ -12,13 +12,13 @@ import { parseInfo } from '../info-merge.ts';
 import { laneHandshake } from '../routing/lane.ts';
 import { CLUSTER_DOWN, OK_REPLY } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
 import { shardSlots } from '../split.ts';
 import { merged } from './shard-logs.ts';
 
 export const keyspaceHandlers: HandlerTable = {
   randomkey: randomKey,
-  role,
+  role: queueable(role),
   'memory|stats': merged(memoryStats),
   'function|stats': merged(functionStats),
   'function|kill': killScript,

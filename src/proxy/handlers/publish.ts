@@ -8,12 +8,19 @@ import { NO_SLOT, type Request } from '../routing/request.ts';
 import type { RequestSink } from '../routing/request-sink.ts';
 import { errorReply } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
 
 export const publishHandlers: HandlerTable = {
-  publish: (session, call) => publish(session, call, 'channel'),
-  spublish: (session, call) => publish(session, call, 'shard'),
+  publish: publishing('channel'),
+  spublish: publishing('shard'),
 };
+
+function publishing(kind: 'channel' | 'shard'): HandlerEntry {
+  return {
+    run: (session, call) => publish(session, call, kind),
+    amend: (session, call, reply) => countRight(session, call.args[1]!, kind, reply),
+  };
+}
 
 function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffer | null {
   const { cache, hub, router } = session.service;
@@ -29,14 +36,10 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
     return null;
   }
   const request = router.pool.take();
-  const name = channel.toString('latin1');
   request.sink = new ReceiverCount(
     session,
     session.reserve(call.planned, call.bytes.length),
-    (counted) => {
-      const { clients, upstream } = hub.receivers(kind, name, router.ownerOf(slot));
-      return clients + Math.max(0, counted - upstream);
-    },
+    (reply) => countRight(session, channel, kind, reply),
   );
   request.buf = call.bytes;
   request.start = 0;
@@ -49,13 +52,29 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
   return null;
 }
 
+/** The node's reply with the clients of this proxy in the place of its own subscriptions. */
+function countRight(
+  session: Session,
+  channel: Buffer,
+  kind: 'channel' | 'shard',
+  reply: Buffer,
+): Buffer {
+  if (reply[0] !== COLON) return reply;
+  const { hub, router } = session.service;
+  const slot = kind === 'shard' ? hashSlot(channel, 0, channel.length) : NO_SLOT;
+  const counted = Number(reply.toString('latin1', 1, reply.length - 2));
+  const name = channel.toString('latin1');
+  const { clients, upstream } = hub.receivers(kind, name, router.ownerOf(slot));
+  return Buffer.from(`:${clients + Math.max(0, counted - upstream)}\r\n`);
+}
+
 /** Waits for the node's count and answers with the right one. */
 class ReceiverCount implements RequestSink {
   readonly #session: Session;
   readonly #place: Request;
-  readonly #correct: (counted: number) => number;
+  readonly #correct: (reply: Buffer) => Buffer;
 
-  constructor(session: Session, place: Request, correct: (counted: number) => number) {
+  constructor(session: Session, place: Request, correct: (reply: Buffer) => Buffer) {
     this.#session = session;
     this.#place = place;
     this.#correct = correct;
@@ -69,10 +88,7 @@ class ReceiverCount implements RequestSink {
     const reply = buf.subarray(start, end);
     this.#session.service.router.pool.give(request);
     if (this.#session.closed) return;
-    const counted =
-      reply[0] === COLON ? Number(reply.toString('latin1', 1, reply.length - 2)) : null;
-    const answer = counted === null ? reply : Buffer.from(`:${this.#correct(counted)}\r\n`);
-    this.#session.complete(this.#place, answer);
+    this.#session.complete(this.#place, this.#correct(reply));
   }
 
   onRetrying(): void {}

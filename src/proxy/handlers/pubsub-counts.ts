@@ -3,7 +3,7 @@ import { encodeReply, type RespValue } from '../../protocol/resp-value.ts';
 import { globMatch } from '../../protocol/glob-match.ts';
 import { countsAnswer, type CountsQuestion } from '../peers/peer-answers.ts';
 import type { Session } from '../session.ts';
-import type { CommandHandler, HandlerTable } from '../session-commands.ts';
+import { queueable, type HandlerEntry, type HandlerTable } from '../session-commands.ts';
 import type { TopicKind } from '../pubsub/topic.ts';
 
 export const pubsubCountHandlers: HandlerTable = {
@@ -17,8 +17,8 @@ export const pubsubCountHandlers: HandlerTable = {
 /** Lets the engine judge first, by the same command: what it refuses (rights, arguments) is refused in its words. */
 function counting(
   count: (session: Session, args: readonly Buffer[]) => Promise<RespValue>,
-): CommandHandler {
-  return async (session, call) => {
+): HandlerEntry {
+  return queueable(async (session, call) => {
     // The call's bytes hold only until the first wait.
     const args = call.args.map((arg) => Buffer.from(arg));
     const judged = await session.service.router.askBytes(Buffer.from(call.bytes), {
@@ -26,7 +26,7 @@ function counting(
     });
     if (judged[0] === MINUS) return judged;
     return encodeReply(await count(session, args), session.client.resp);
-  };
+  });
 }
 
 async function channels(

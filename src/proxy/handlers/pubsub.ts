@@ -23,18 +23,46 @@ interface Name {
   readonly slot: number;
 }
 
+type Answer = (reply: Buffer | readonly Buffer[]) => void;
+/** Answers by `later()` when it can; at once with an error. */
+type Subscribing = (
+  session: Session,
+  call: Call,
+  kind: TopicKind,
+  later: () => Answer,
+) => Buffer | null;
+
 function subscribing(kind: TopicKind): HandlerEntry {
-  return { drained: true, run: (session, call) => subscribe(session, call, kind) };
+  return entry(kind, subscribe);
 }
 
 function unsubscribing(kind: TopicKind): HandlerEntry {
-  return { drained: true, run: (session, call) => unsubscribe(session, call, kind) };
+  return entry(kind, unsubscribe);
 }
 
-function subscribe(session: Session, call: Call, kind: TopicKind): Buffer | null {
+function entry(kind: TopicKind, work: Subscribing): HandlerEntry {
+  return {
+    drained: true,
+    run: (session, call) => work(session, call, kind, () => answerLater(session, call)),
+    atExec: (session, call) =>
+      new Promise((resolve) => {
+        const answer: Answer = (reply) =>
+          resolve(Buffer.isBuffer(reply) ? reply : Buffer.concat(reply));
+        const error = work(session, call, kind, () => answer);
+        if (error !== null) answer(error);
+      }),
+  };
+}
+
+function subscribe(
+  session: Session,
+  call: Call,
+  kind: TopicKind,
+  later: () => Answer,
+): Buffer | null {
   const names = namesOf(session, call, kind);
   if (Buffer.isBuffer(names)) return names;
-  const answer = answerLater(session, call);
+  const answer = later();
   session.service.hub.subscribe(session, kind, names, (outcome) => {
     if (Buffer.isBuffer(outcome)) return answer(outcome);
     answer(names.map(({ name }, i) => confirmation(session, kind, 'subscribe', name, outcome[i]!)));
@@ -63,10 +91,15 @@ function namesOf(session: Session, call: Call, kind: TopicKind): Name[] | Buffer
   return names;
 }
 
-function unsubscribe(session: Session, call: Call, kind: TopicKind): Buffer | null {
+function unsubscribe(
+  session: Session,
+  call: Call,
+  kind: TopicKind,
+  later: () => Answer,
+): Buffer | null {
   const named = namesOf(session, call, kind);
   if (Buffer.isBuffer(named)) return named;
-  const answer = answerLater(session, call);
+  const answer = later();
   const held = session.client.subscriptions?.of(kind);
   if (held === undefined || held.size === 0) {
     void refusalOf(session, call).then((refusal) => answer(refusal ?? leave(session, kind, named)));

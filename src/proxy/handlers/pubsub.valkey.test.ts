@@ -85,6 +85,18 @@ const CONVERSATIONS: Record<string, readonly Step[]> = {
     ['a', 'SUNSUBSCRIBE'],
     ['a', 'GET', 'key'],
   ],
+  'inside MULTI': [
+    ['a', 'HELLO', '3'],
+    ['a', 'SUBSCRIBE', '{s}one'],
+    ['c', 'SUBSCRIBE', '{s}one'],
+    ['a', 'MULTI', '|', 'PUBLISH', '{s}one', 'own', '|', 'SET', '{s}k', '1', '|', 'EXEC'],
+    ['b', 'MULTI', '|', 'PUBLISH', '{s}one', 'other', '|', 'CLIENT', 'GETNAME', '|', 'EXEC'],
+    ['b', 'MULTI', '|', 'SUBSCRIBE', '{s}one', '|', 'PING', '|', 'SET', '{s}k', '2', '|', 'EXEC'],
+    ['a', 'PUBLISH', '{s}one', 'to all'],
+    ['b', 'GET', '{s}k'],
+    ['b', 'UNSUBSCRIBE'],
+    ['b', 'GET', '{s}k'],
+  ],
   'RESP3: pushes beside commands': [
     ['a', 'HELLO', '3'],
     ['a', 'SUBSCRIBE', 'one', 'two'],
@@ -172,6 +184,31 @@ for (const sharding of [true, false]) {
         assert.deepEqual(endpoint, plain);
       });
     }
+
+    it('what a client publishes to itself inside MULTI comes after EXEC has answered', async () => {
+      const client = await cache.client();
+      await client.raw('HELLO', '3');
+      await client.raw('SUBSCRIBE', 'self');
+      for (let i = 0; i < 100; i++) {
+        const commands = [['MULTI'], ['PUBLISH', 'self', 'message'], ['SET', 'self', i], ['EXEC']];
+        client.write(Buffer.concat(commands.map((command) => encodeRequest(command))));
+        const heard: string[] = [];
+        for (let n = 0; n < 5; n++) heard.push((await client.next()).toString('latin1', 0, 7));
+        assert.deepEqual(heard, ['+OK\r\n', '+QUEUED', '+QUEUED', '*2\r\n:1\r', '>3\r\n$7\r']);
+      }
+    });
+
+    it('inside MULTI, what is published after a subscription could not be heard: refused', async () => {
+      const client = await cache.client();
+      await client.expectOk('MULTI');
+      await client.raw('SUBSCRIBE', 'unheard');
+      assert.equal(
+        (await client.raw('PUBLISH', 'unheard', 'message')).toString(),
+        "-ERR Command 'publish' not allowed inside a transaction\r\n",
+      );
+      assert.match((await client.raw('EXEC')).toString(), /^-EXECABORT /);
+      assert.equal(await client.text('PUBLISH', 'unheard', 'message'), '0');
+    });
 
     it('leaves nothing at the nodes when its clients have gone', async () => {
       const clients = await Promise.all([1, 2, 3].map(() => cache.client()));

@@ -4,16 +4,18 @@ import { encodeReply, RespMap, RespSet } from '../../protocol/resp-value.ts';
 import { laneHandshake } from '../routing/lane.ts';
 import { CLUSTER_DOWN, errorReply, OK_REPLY, SYNTAX_ERROR } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
 import { Tracking, trackingOn, type TrackingOptions } from '../tracking.ts';
 
 export const trackingHandlers: HandlerTable = {
   'client|tracking': { drained: true, run: track },
   'client|caching': caching,
-  'client|trackinginfo': ({ client }) =>
+  'client|trackinginfo': queueable(({ client }) =>
     encodeReply(client.tracking?.info() ?? NOT_TRACKING, client.resp),
-  'client|getredir': ({ client }) =>
+  ),
+  'client|getredir': queueable(({ client }) =>
     encodeReply(client.tracking?.options.redirect ?? -1, client.resp),
+  ),
 };
 
 const NOT_TRACKING = RespMap.of({ flags: new RespSet(['off']), redirect: -1, prefixes: [] });
@@ -62,7 +64,9 @@ async function judge(session: Session, args: readonly Buffer[]): Promise<Buffer>
       await ask(trackingOn(options, options.redirect === 0 ? 0 : upstream.clientId));
     }
     const reply = await ask(
-      encodeRequest(withEngineIds(args, upstream.clientId, (id) => sessions.has(id))),
+      encodeRequest(
+        withEngineIds(args, upstream.clientId, (id) => sessions.get(id)?.left === false),
+      ),
     );
     upstream.destroy();
     if (!reply.toString('latin1', 0, 9).startsWith('-NODELOST')) return reply;

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { converse, type Step } from '../../../e2e/fixtures/converse.ts';
 import { migrateSlots } from '../../../e2e/fixtures/move-slots.ts';
@@ -142,6 +144,31 @@ for (const sharding of [true, false]) {
       let cache: ProxiedCache;
       before(async () => (cache = await ProxiedCache.start({ sharding, shards: 2 })));
       after(() => cache.close());
+
+      it('a client that has said QUIT is gone, even while it keeps its side open', async () => {
+        const target = connect({ port: cache.cache.port, allowHalfOpen: true });
+        target.write(encodeRequest(['CLIENT', 'ID']));
+        const [greeting] = (await once(target, 'data')) as [Buffer];
+        const id = greeting.toString('latin1', 1, greeting.length - 2);
+        const [reader, writer] = [await cache.client(), await cache.client()];
+        await reader.raw('HELLO', '3');
+        await reader.expectOk('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id);
+        await reader.raw('GET', 'redirected');
+        target.write(encodeRequest(['QUIT']));
+        target.resume();
+        await once(target, 'end');
+        await writer.expectOk('SET', 'redirected', '1');
+        assert.equal(
+          (await reader.next()).toString(),
+          `>2\r\n$21\r\ntracking-redir-broken\r\n:${id}\r\n`,
+        );
+        assert.match(
+          (await writer.raw('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id)).toString(),
+          /does not exist/,
+        );
+        assert.doesNotMatch(await writer.text('CLIENT', 'LIST'), new RegExp(`id=${id} `));
+        target.destroy();
+      });
 
       for (const [name, steps] of Object.entries(CONVERSATIONS)) {
         it(`as a plain server: ${name}`, async () => {

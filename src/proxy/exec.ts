@@ -1,0 +1,186 @@
+/**
+ * EXEC. The queued commands leave as one contiguous batch: on the shared connection, or on the one that watches. What the
+ * proxy answers itself is not in the batch: its replies are put into EXEC's afterwards (exec-reply.ts).
+ */
+import { messageOf } from '../lib/errors.ts';
+import { encodeRequest } from '../protocol/request-encoder.ts';
+import { encodeReply, NULL_ARRAY } from '../protocol/resp-value.ts';
+import { answerLater } from './answer-later.ts';
+import { execReply } from './exec-reply.ts';
+import { CROSS_SLOT, errorReply } from './proxy-error.ts';
+import { NO_SLOT } from './routing/request.ts';
+import type { Session } from './session.ts';
+import type { Call } from './session-commands.ts';
+import { endTransaction, type QueuedCommand, type Transaction } from './transaction.ts';
+
+const EXECUTE = encodeRequest(['EXEC']);
+const MULTI = encodeRequest(['MULTI']);
+const EXEC_ABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
+
+/** Null: the reply comes later. */
+export function execute(session: Session, call: Call): Buffer | null {
+  const { client, service } = session;
+  const transaction = client.transaction;
+  if (!transaction?.open) return errorReply('ERR EXEC without MULTI');
+  if (transaction.failed) {
+    endTransaction(session);
+    return EXEC_ABORT;
+  }
+  const { watcher, queued, slot } = transaction;
+  if (transaction.broken) {
+    client.transaction = null;
+    return encodeReply(NULL_ARRAY, client.resp);
+  }
+  const crossed = watcher !== null && slot !== NO_SLOT && slot !== transaction.watchedSlot;
+  if (crossed && service.cache.sharding) {
+    endTransaction(session);
+    return CROSS_SLOT;
+  }
+  if (queued.length === 0 && watcher === null) {
+    client.transaction = null;
+    return Buffer.from('*0\r\n');
+  }
+  const batch = batchOf(session, queued);
+  // CLIENT CACHING held for this one.
+  if (client.tracking !== null) client.tracking.caching = false;
+  if (isApart(session)) {
+    void executeApart(session, call, transaction, batch);
+    return null;
+  }
+  client.transaction = null;
+  const request = session.prepare(null, batch.bytes, 0, batch.bytes.length, slot);
+  request.precedingReplies = batch.preceding;
+  request.skipReplies = batch.preceding;
+  request.repeatable = batch.repeatable;
+  service.router.route(request);
+  return null;
+}
+
+/** What goes to the node: the commands that it executes, between MULTI and EXEC. */
+interface Batch {
+  readonly bytes: Buffer;
+  /** Replies before EXEC's. */
+  readonly preceding: number;
+  readonly repeatable: boolean;
+}
+
+function batchOf({ client }: Session, queued: readonly QueuedCommand[]): Batch {
+  const sent = queued.filter(({ answer }) => answer === null);
+  const caching = client.tracking?.prefix ?? null;
+  return {
+    bytes: Buffer.concat([
+      ...(caching === null ? [] : [caching]),
+      MULTI,
+      ...sent.map(({ bytes }) => bytes),
+      EXECUTE,
+    ]),
+    preceding: sent.length + (caching === null ? 1 : 2),
+    repeatable: sent.every(({ planned }) => planned.repeatable),
+  };
+}
+
+/** Then it must not overtake what the session has sent over the shared connection. */
+export function isApart({ client, service }: Session): boolean {
+  const { transaction } = client;
+  return (
+    transaction !== null && (isPrivate(transaction) || isMended(transaction, service.hub.idle))
+  );
+}
+
+function isPrivate({ watcher, database }: Transaction): boolean {
+  return watcher !== null || database !== null;
+}
+
+/** Is EXEC's reply more than what the node says? `unheard`: nobody here is subscribed to anything. */
+function isMended({ queued }: Transaction, unheard: boolean): boolean {
+  return queued.some(({ answer, amend }) => answer !== null || (amend !== null && !unheard));
+}
+
+/**
+ * EXEC over a connection of its own, or with replies of the proxy's in it. The client's pushes wait: what it publishes
+ * to itself inside comes after EXEC's reply, as from the engine.
+ */
+async function executeApart(
+  session: Session,
+  call: Call,
+  transaction: Transaction,
+  batch: Batch,
+): Promise<void> {
+  const { client, service } = session;
+  const answer = answerLater(session, call);
+  session.holdPushes();
+  let reply: Buffer;
+  try {
+    const alone = transaction.queued.every((each) => each.answer !== null);
+    if (isPrivate(transaction)) reply = await executePrivately(session, transaction, batch);
+    else if (alone) reply = Buffer.from('*0\r\n');
+    else {
+      reply = await service.router.askBytes(batch.bytes, {
+        lane: session.lane!,
+        slot: transaction.slot,
+        preceding: batch.preceding,
+        repeatable: batch.repeatable,
+      });
+    }
+    if (wasExecuted(reply)) reply = await execReply(session, transaction.queued, reply);
+  } catch (error) {
+    service.router.log.error({ err: error, command: 'exec' }, 'a command handler failed');
+    reply = errorReply(`ERR ${messageOf(error)}`);
+  }
+  client.transaction = null;
+  answer(reply);
+  session.releasePushes();
+}
+
+/** Neither refused nor aborted. */
+function wasExecuted(reply: Buffer): boolean {
+  return reply[0] === STAR && reply[1] !== MINUS;
+}
+
+/** On the watching connection, or on one of its own when it selects another database. */
+async function executePrivately(
+  session: Session,
+  transaction: Transaction,
+  batch: Batch,
+): Promise<Buffer> {
+  const { client, service } = session;
+  const { connections } = service.router;
+  const slot = transaction.slot === NO_SLOT ? transaction.watchedSlot : transaction.slot;
+  const upstream =
+    transaction.watcher ?? connections.privateFor(session.lane!, service.router.ownerOf(slot));
+  // Whatever becomes of it now, it is not the client's to give up.
+  transaction.watcher = null;
+  const reply = await service.router.askBytes(batch.bytes, {
+    fixed: upstream,
+    preceding: batch.preceding,
+    repeatable: false,
+  });
+  // EXEC leaves nothing on the connection; a client that tracks wants to hear of what was read over it.
+  if (transaction.database === null && reply[0] !== MINUS)
+    connections.givePrivate(session.lane!, upstream);
+  else upstream.destroy();
+  if (isTransient(reply)) return encodeReply(NULL_ARRAY, client.resp);
+  // Then SELECT was executed as well.
+  if (transaction.database !== null && wasExecuted(reply))
+    service.login.selectDatabase(session, transaction.database);
+  return reply;
+}
+
+/** An error that says "not here" or "not now": nothing was executed. */
+export function isTransient(reply: Buffer): boolean {
+  if (reply[0] !== MINUS) return false;
+  const kind = reply.toString('latin1', 1, Math.max(1, reply.indexOf(32)));
+  return [
+    'MOVED',
+    'ASK',
+    'TRYAGAIN',
+    'CLUSTERDOWN',
+    'LOADING',
+    'MASTERDOWN',
+    'READONLY',
+    'NODELOST',
+  ].includes(kind);
+}
+
+const MINUS = 45;
+const STAR = 42;

@@ -1,0 +1,142 @@
+/** What a command inside MULTI becomes: QUEUED, or why not. The engine decides the same at the same moment. */
+import { FLAG_NO_MULTI, type RequestArguments } from '../protocol/command-table.ts';
+import { hashSlot } from '../protocol/hash-slot.ts';
+import type { PlannedCommand } from './command-book.ts';
+import { PLAN_FANOUT, PLAN_PROXY } from './command-plan.ts';
+import { CROSS_SLOT, errorReply, QUEUED_REPLY } from './proxy-error.ts';
+import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
+import { NO_SLOT } from './routing/request.ts';
+import type { Session } from './session.ts';
+import type { Call } from './session-commands.ts';
+import type { QueuedCommand } from './transaction.ts';
+
+/** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
+const BATCHED_COMMANDS: ReadonlySet<string> = new Set([
+  'ping', 'echo', 'select', 'unwatch', 'msetex', 'publish', 'spublish',
+]); // prettier-ignore
+/** Likewise where there is one primary: inside a transaction they neither wait nor find a script to kill. */
+const BATCHED_UNSHARDED: ReadonlySet<string> = new Set([
+  'wait', 'waitaof', 'script|kill', 'function|kill',
+]); // prettier-ignore
+const PUBLISHES: ReadonlySet<string> = new Set(['publish', 'spublish']);
+const SUBSCRIBES: ReadonlySet<string> = new Set([
+  'subscribe', 'psubscribe', 'ssubscribe', 'unsubscribe', 'punsubscribe', 'sunsubscribe',
+]); // prettier-ignore
+
+/** Queues one command, `buf[start, end)`; the reply is QUEUED or why not, in which case EXEC will fail as well. */
+export function queueCommand(
+  session: Session,
+  planned: PlannedCommand,
+  buf: Buffer,
+  start: number,
+  end: number,
+  args: RequestArguments,
+): Buffer {
+  const transaction = session.client.transaction!;
+  const refusal = queueRefusal(session, planned, buf, args);
+  if (refusal !== null) {
+    transaction.failed = true;
+    return refusal;
+  }
+  const script = readOnlyScript(session, planned, buf, args);
+  if (script !== null) transaction.queued.push({ ...script, answer: null, amend: null });
+  else transaction.queued.push(queuedCommand(session, planned, buf, start, end, args));
+  transaction.subscribes ||= SUBSCRIBES.has(planned.command.name);
+  return QUEUED_REPLY;
+}
+
+function queuedCommand(
+  session: Session,
+  planned: PlannedCommand,
+  buf: Buffer,
+  start: number,
+  end: number,
+  args: RequestArguments,
+): QueuedCommand {
+  const bytes = Buffer.from(buf.subarray(start, end));
+  const { atExec, amend } = session.service.commands.handlerOf(planned.command.name) ?? {};
+  const answered = atExec !== undefined && isAnsweredHere(session, planned);
+  if (!answered && amend === undefined) return { planned, bytes, answer: null, amend: null };
+  const call: Call = {
+    planned,
+    command: planned.command,
+    args: wordsOf(bytes, start, args),
+    bytes,
+  };
+  return {
+    planned,
+    bytes,
+    answer: answered ? () => atExec(session, call) : null,
+    amend: answered || amend === undefined ? null : (reply) => amend(session, call, reply),
+  };
+}
+
+/** The arguments in `bytes`, a copy of what stood at `start` when they were found. */
+function wordsOf(bytes: Buffer, start: number, args: RequestArguments): Buffer[] {
+  return Array.from({ length: args.argc }, (_, i) =>
+    bytes.subarray(args.argStart[i]! - start, args.argEnd[i]! - start),
+  );
+}
+
+/** Does the proxy answer it also inside a transaction? Else it goes to the node with the rest. */
+function isAnsweredHere(session: Session, { kind, command }: PlannedCommand): boolean {
+  if (kind !== PLAN_PROXY) return false;
+  // To a RESP2 subscriber PONG looks different, and who is one the proxy knows.
+  if (command.name === 'ping') return session.client.transaction!.subscribes;
+  if (BATCHED_COMMANDS.has(command.name)) return false;
+  return session.service.cache.sharding || !BATCHED_UNSHARDED.has(command.name);
+}
+
+function queueRefusal(
+  session: Session,
+  planned: PlannedCommand,
+  buf: Buffer,
+  args: RequestArguments,
+): Buffer | null {
+  const { command, kind } = planned;
+  const transaction = session.client.transaction!;
+  const { cache } = session.service;
+  const { keyMaximumBytes, requestMaximumBytes } = cache.limits;
+  transaction.sizeBytes += args.argEnd[args.argc - 1]! - args.argStart[0]!;
+  if (transaction.sizeBytes > requestMaximumBytes) {
+    // It could only be refused: nothing of it is kept.
+    transaction.queued = [];
+    return errorReply(
+      `ERR a transaction of more than ${requestMaximumBytes} bytes exceeds the limit of this cache`,
+    );
+  }
+  const answered =
+    isAnsweredHere(session, planned) &&
+    session.service.commands.handlerOf(command.name)?.atExec === undefined;
+  // The batch is executed before the proxy subscribes: its message would be lost.
+  const unheard = transaction.subscribes && PUBLISHES.has(command.name);
+  if (command.flags & FLAG_NO_MULTI || answered || unheard || kind === PLAN_FANOUT)
+    return notAllowed(session, command.name);
+  if (command.name === 'select') {
+    const database = Number(buf.toString('latin1', args.argStart[1], args.argEnd[1]));
+    if (!Number.isInteger(database) || database < 0 || database >= cache.databases) return null; // the engine will say so
+    transaction.database = database;
+  }
+  const refused = isRefusedWrite(session, planned);
+  if (refused && !cache.sharding) return writeRefusal(cache, NO_SLOT);
+  for (const key of command.keysOf(buf, args)) {
+    const start = args.argStart[key]!;
+    const end = args.argEnd[key]!;
+    if (end - start > keyMaximumBytes) {
+      return errorReply(`ERR a key exceeds the limit of ${keyMaximumBytes} bytes of this cache`);
+    }
+    if (!cache.sharding) continue;
+    const slot = hashSlot(buf, start, end);
+    if (refused) return writeRefusal(cache, slot);
+    if (transaction.slot === NO_SLOT) transaction.slot = slot;
+    else if (transaction.slot !== slot) return CROSS_SLOT;
+  }
+  if (refused) return writeRefusal(cache, NO_SLOT);
+  return null;
+}
+
+/** server.c, processCommand: it also makes EXEC fail. */
+export function notAllowed(session: Session, command: string): Buffer {
+  session.client.transaction!.failed = true;
+  return errorReply(`ERR Command '${command}' not allowed inside a transaction`);
+}
