@@ -1,0 +1,94 @@
+/** Gathers the replies of the parts of one request; the merged one takes the request's place in its session. */
+import type { PlannedCommand } from './command-book.ts';
+import { REQUEST_RETRYING, type Request } from './routing/request.ts';
+import type { RequestSink } from './routing/request-sink.ts';
+import type { Session } from './session.ts';
+
+export class Gather implements RequestSink {
+  readonly #session: Session;
+  readonly #planned: PlannedCommand;
+  readonly #merge: (replies: readonly Buffer[]) => Buffer;
+  readonly #place: Request;
+  readonly #replies: Buffer[];
+  #missing: number;
+  #sizeBytes = 0;
+
+  constructor(
+    session: Session,
+    planned: PlannedCommand,
+    parts: number,
+    requestBytes: number,
+    merge: (replies: readonly Buffer[]) => Buffer,
+  ) {
+    this.#session = session;
+    this.#planned = planned;
+    this.#merge = merge;
+    this.#place = session.reserve(planned, requestBytes);
+    this.#replies = Array.from({ length: parts });
+    this.#missing = parts;
+  }
+
+  get abandoned(): boolean {
+    return this.#session.closed;
+  }
+
+  /** Sends part number `part`, by its slot or to a node of its own choice (`node` >= 0). `bytes` must not change any more. */
+  send(part: number, bytes: Buffer, slot: number, node: number): void {
+    const { router } = this.#session.service;
+    const request = router.pool.take();
+    request.sink = this;
+    const caching = this.#session.client.tracking?.prefix ?? null;
+    if (caching !== null) {
+      bytes = Buffer.concat([caching, bytes]);
+      request.precedingReplies = 1;
+      request.skipReplies = 1;
+    }
+    request.buf = bytes;
+    request.start = 0;
+    request.end = bytes.length;
+    request.stable = true;
+    request.command = this.#planned.command;
+    request.repeatable = this.#planned.repeatable;
+    request.lane = this.#session.lane;
+    request.slot = slot;
+    request.node = node;
+    request.part = part;
+    request.startedUs = router.turn.nowUs;
+    router.route(request);
+  }
+
+  onRetrying(): void {
+    if (this.#session.closed) return;
+    // Its parts are in no session's list: their place waits for them.
+    this.#place.state = REQUEST_RETRYING;
+    this.#session.onRetrying();
+  }
+
+  onReply(request: Request, buf: Buffer, start: number, end: number): void {
+    const { keptBytes } = request;
+    this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
+    this.#session.service.router.pool.give(request);
+    this.#missing--;
+    if (this.#session.closed) return;
+    this.#hold(end - start - keptBytes);
+    if (this.#missing > 0) return;
+    this.#session.holdReply(-this.#sizeBytes);
+    this.#session.complete(this.#place, this.#merge(this.#replies));
+  }
+
+  onPiece(): boolean {
+    return false;
+  }
+
+  onKept(_: Request, sizeBytes: number): void {
+    this.#hold(sizeBytes);
+  }
+
+  onLastPiece(): void {}
+  onBroken(): void {}
+
+  #hold(sizeBytes: number): void {
+    this.#sizeBytes += sizeBytes;
+    this.#session.holdReply(sizeBytes);
+  }
+}
