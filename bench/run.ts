@@ -15,7 +15,7 @@ import { affordableConnections, descriptorLimit, measureIdle } from './idle.ts';
 import { measure, type MeasurePlan } from './measure.ts';
 import { parseOptions, type BenchOptions, type TargetName } from './options.ts';
 import { renderPlot } from './plot.ts';
-import { removeOwnKeys } from './own-keys.ts';
+import { removeOwnKeys, requireLogin } from './own-keys.ts';
 import { PortPicker } from './ports.ts';
 import { prefill, requireKeyspace } from './prefill.ts';
 import { Processes } from './processes.ts';
@@ -83,7 +83,10 @@ export async function runBench(
   const { targets, skipped } = await startTargets(options, context, progress, signal);
   for (const target of targets) {
     progress.show('filling the keyspace', target.label);
-    if (target.keyPrefix !== undefined) cleanup.defer(() => removeOwnKeys(target, KEYS));
+    if (target.keyPrefix !== undefined) {
+      await requireLogin(target);
+      cleanup.defer(() => removeOwnKeys(target, KEYS, progress));
+    }
     await prefill(engine.benchmark, target, plan, signal);
   }
   const { samples, failures } = await measure(targets, plan, tools);

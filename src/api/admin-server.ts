@@ -12,6 +12,9 @@ import { failureOf } from './api-failure.ts';
 /** A specification or a user change is a few kilobytes. */
 const BODY_MAX_BYTES = 1024 ** 2;
 
+/** What a name in a path may have, so that one that is too long is refused by who knows how long it may be. */
+const NAME_MAX_CHARACTERS = 4096;
+
 /** Listens on the unix socket. The data directory's lock is held: a socket that is there is a dead daemon's. */
 export async function startAdminServer(
   socketPath: string,
@@ -21,6 +24,7 @@ export async function startAdminServer(
   const app = fastify({
     loggerInstance: log.child({ part: 'api' }, { level: 'warn' }),
     bodyLimit: BODY_MAX_BYTES,
+    routerOptions: { maxParamLength: NAME_MAX_CHARACTERS },
     forceCloseConnections: 'idle',
   }) as unknown as FastifyInstance;
   // A body is optional where nothing is asked (POST /v1/shutdown).

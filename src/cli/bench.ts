@@ -1,6 +1,7 @@
 /** `springtide bench`: measures a cache that runs, beside direct connections to nodes of the bench's own. */
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
+import { messageOf } from '../lib/errors.ts';
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
 import { keyCount, localAddress } from './cache-words.ts';
 import { CliError } from './cli-error.ts';
@@ -63,6 +64,7 @@ export function registerBench(program: Command, terminal: Terminal): void {
     const client = clientOf(options, terminal);
     const status = await client.call<SystemStatus>('GET', '/v1/status');
     const cache = await client.call<CacheStatus>('GET', `/v1/caches/${encodeURIComponent(name)}`);
+    if (options.svg !== undefined) requireWritable(options.svg);
     await confirm(cache, options, terminal);
     const password =
       options.user === undefined
@@ -72,6 +74,17 @@ export function registerBench(program: Command, terminal: Terminal): void {
           : readPasswordLines(options.passwordFile)[0];
     await measure(cache, status, password, options, terminal);
   });
+}
+
+/** Told before the run, not after minutes of it. */
+function requireWritable(file: string): void {
+  try {
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    throw new CliError('DISK', `${file} cannot be written (${messageOf(error)}).`, {
+      cause: error,
+    });
+  }
 }
 
 async function confirm(

@@ -266,6 +266,23 @@ test('engines: what is in use stays', async (t) => {
   assert.equal((await cli('engine remove 8.1')).exitCode, 0);
 });
 
+test('events: of a cache that never was, there are none, and that is said', async (t) => {
+  const { cli } = await start(t);
+  const { exitCode, out, err } = await cli('events nobody');
+  assert.deepEqual([exitCode, out, err], [0, '', 'There are no events of a cache nobody.\n']);
+});
+
+test('what a command could not end with is told before it begins', async (t) => {
+  const { fake, cli } = await start(t);
+  fake.addCache({ name: 'main' });
+  const bench = await cli('bench main --yes --svg /nonexistent/plot.svg');
+  assert.equal(bench.exitCode, 8);
+  assert.match(bench.err, /^Error: \/nonexistent\/plot\.svg cannot be written \(ENOENT.*\)\.$/m);
+  const up = await runCli(['up', '--detach', '--port', '65535', '--data-dir', emptyDir(t)]);
+  assert.equal(up.exitCode, 2);
+  assert.match(up.err, /^Error: Port 65535 has none after it for the reader endpoint\.$/m);
+});
+
 test('events: all or of one cache, for people and for programs', async (t) => {
   const { fake, cli } = await start(t);
   fake.events.push(

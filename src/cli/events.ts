@@ -39,6 +39,12 @@ export function registerEvents(program: Command, terminal: Terminal): void {
         terminal.out(options.json ? JSON.stringify(event) : eventLine(event, terminal));
     };
     print(first);
+    if (first.length === 0 && !options.json)
+      terminal.err(
+        name === undefined
+          ? 'Nothing has happened yet.'
+          : `There are no events of a cache ${name}.`,
+      );
     while (options.follow) {
       await sleep(POLL_MS);
       print(await nextIfRunning(feed));

@@ -7,6 +7,7 @@ import { dataDirPaths } from '../model/data-dir.ts';
 import { DEFAULT_ENGINE_LINE, type CacheSpecInput } from '../model/cache-spec.ts';
 import type { ApiClient } from './api-client.ts';
 import { plural } from './cache-words.ts';
+import { CliError } from './cli-error.ts';
 import { followProgress, runStep, type Report } from './progress-view.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -14,11 +15,19 @@ export const FIRST_CACHE_NAME = 'main';
 export const FIRST_CACHE_PORT = 6379;
 export const FIRST_CACHE_HOST = '127.0.0.1';
 const FIRST_CACHE_SHARDS = 3;
+const PORT_LAST = 65_535;
 
-/** @param port of the endpoint; the reader endpoint is on the next one */
+/**
+ * @param port of the endpoint; the reader endpoint is on the next one
+ * @throws CliError USAGE where there is no next one
+ */
 export function firstCacheSpec(
   port: number,
 ): CacheSpecInput & { port: number; readerPort: number } {
+  if (port === PORT_LAST)
+    throw new CliError('USAGE', `Port ${PORT_LAST} has none after it for the reader endpoint.`, {
+      hint: 'Choose a lower one.',
+    });
   return {
     name: FIRST_CACHE_NAME,
     engineVersion: DEFAULT_ENGINE_LINE,
