@@ -114,7 +114,12 @@ export class ControlPlane {
       },
     );
     const context = (cache: CacheRecord, signal: AbortSignal) => this.#context(cache, signal);
-    this.#shards = new ShardKeeper({ store: this.#store, fleet: this.#fleet, context });
+    this.#shards = new ShardKeeper({
+      store: this.#store,
+      fleet: this.#fleet,
+      context,
+      onOldRules: (cache) => this.#lanes.lookAtCache(cache.id),
+    });
     this.#lifecycle = new CacheLifecycle({
       store: this.#store,
       fleet: this.#fleet,

@@ -16,6 +16,8 @@ export interface ShardKeeperDependencies {
   readonly store: Store;
   readonly fleet: Fleet;
   context(cache: CacheRecord, signal: AbortSignal): StepContext;
+  /** A live node has older access rules than the cache: the cache's own lane brings them. */
+  onOldRules(cache: CacheRecord): void;
 }
 
 interface Request {
@@ -47,6 +49,7 @@ export class ShardKeeper {
     await this.#takeUp(context, lane);
     await this.#serveRequests(context, lane);
     const view = await this.#look(cache, shard);
+    if (this.#hasOldRules(cacheId, shard)) this.#deps.onOldRules(cache);
     const steps = planShard(view);
     let waitMs =
       LOOK_MS * Math.ceil((cache.spec.shards * (1 + cache.spec.replicas)) / LOOK_PER_NODES);
@@ -120,6 +123,17 @@ export class ShardKeeper {
       primaryGoneMs: meant === undefined ? 0 : fleet.goneForMs(meant.id),
       nodes: nodes.map((node) => this.#view(cache, node, nodes, knownIds)),
     };
+  }
+
+  /** A change of users passes by a node that is just being started: it has what was so when its start began. */
+  #hasOldRules(cacheId: string, shard: number): boolean {
+    const { store, fleet } = this.#deps;
+    const { aclVersion } = store.cache(cacheId) ?? { aclVersion: 0 };
+    return store
+      .nodes(cacheId)
+      .some(
+        (node) => node.shard === shard && fleet.isAlive(node.id) && node.aclVersion < aclVersion,
+      );
   }
 
   async #observe(cache: CacheRecord, node: NodeRecord, urgent: boolean): Promise<void> {

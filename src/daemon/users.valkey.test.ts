@@ -69,16 +69,25 @@ suite('users and secrets', () => {
     assert.equal((await daemon.json<UserStatus[]>('GET', '/v1/caches/bare/users')).length, 1);
   });
 
-  test('a user changed while a node is down is right when the node is back', async () => {
-    const { nodes } = await daemon.cache('bare');
-    process.kill(nodes[0]!.pid!, 'SIGKILL');
-    await daemon.json('PUT', '/v1/caches/bare/users/late', { enabled: true, rules: '+@read' });
-    await eventually('all nodes having the user', async () => {
-      const answers = await Promise.all(
-        nodes.map((node) => daemon.ask('bare', node, 'ACL', 'GETUSER', 'late').catch(() => null)),
-      );
-      return answers.every((answer) => answer !== null);
-    });
+  test('a user changed while a node is down or starts is right when the node is back', async () => {
+    for (const moment of ['lost', 'starting'] as const) {
+      const { nodes } = await daemon.healthy('bare');
+      process.kill(nodes[0]!.pid!, 'SIGKILL');
+      if (moment === 'starting') {
+        await eventually('the node being started', async () => {
+          const now = await daemon.cache('bare');
+          return now.nodes[0]!.state === 'starting';
+        });
+      }
+      const late = `late-${moment}`;
+      await daemon.json('PUT', `/v1/caches/bare/users/${late}`, { enabled: true, rules: '+@read' });
+      await eventually('all nodes having the user', async () => {
+        const answers = await Promise.all(
+          nodes.map((node) => daemon.ask('bare', node, 'ACL', 'GETUSER', late).catch(() => null)),
+        );
+        return answers.every((answer) => answer !== null);
+      });
+    }
     await daemon.healthy('bare');
   });
 
