@@ -10,8 +10,8 @@ import { RequestScanner, SCAN_REQUEST } from '../src/protocol/request-scanner.ts
 import { RespError } from '../src/protocol/resp-value.ts';
 import { casesOf } from './differential/case-family.ts';
 import { caseFamilies } from './differential/case-families.ts';
-import { NodeFarm, type TestNode } from './harness/nodes.ts';
-import type { Word } from './harness/wire.ts';
+import { NodeFarm, type TestNode } from './harness/node-farm.ts';
+import type { Argument } from './harness/raw-client.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'springtide-table-'));
 const farm = new NodeFarm(root);
@@ -20,7 +20,7 @@ let table: CommandTable;
 
 before(async () => {
   node = await farm.startPlain();
-  table = new CommandTable(await node.admin.value('COMMAND'));
+  table = new CommandTable(await node.admin.call('COMMAND'));
 });
 after(async () => {
   await farm.stopAll();
@@ -28,7 +28,7 @@ after(async () => {
 });
 
 /** What the table makes of a request: its command, its keys, its first key. */
-function read(words: readonly Word[]): {
+function read(words: readonly Argument[]): {
   command: Command | null;
   keys: string[];
   first: string | null;
@@ -58,7 +58,7 @@ test('keys are where the engine finds them', async () => {
   for (const { words, line } of caseFamilies.flatMap((family) => casesOf(family))) {
     const { command, keys, first } = read(words);
     if (command !== null && ROUTED_ONLY.has(command.name)) continue;
-    const reply = await node.admin.value('COMMAND', 'GETKEYS', ...words);
+    const reply = await node.admin.call('COMMAND', 'GETKEYS', ...words);
     if (reply instanceof RespError) {
       // Without keys, or not a request that it would execute.
       if (reply.message.includes('no key arguments')) assert.deepEqual(keys, [], line);

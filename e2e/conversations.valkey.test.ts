@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ensureDevelopmentCertificate } from '../src/control/development-certificate.ts';
 import { decodeReply, itemsOf, textOf, type RespValue } from '../src/protocol/resp-value.ts';
-import { eventually, type TestNode } from './harness/nodes.ts';
-import { OPEN_USER, ServedCache } from './harness/served-cache.ts';
-import { Wire, type Word } from './harness/wire.ts';
+import type { TestNode } from './harness/node-farm.ts';
+import { RawClient, type Argument } from './harness/raw-client.ts';
+import { ServedCache } from './harness/served-cache.ts';
+import { OPEN_USER } from './harness/topology-of-nodes.ts';
+import { until } from './harness/until.ts';
 
 let sharded: ServedCache;
 let unsharded: ServedCache;
@@ -46,8 +48,8 @@ after(async () => {
 });
 
 type Step =
-  | { readonly send: readonly Word[] }
-  | { readonly publish: readonly Word[]; readonly heard: number };
+  | { readonly send: readonly Argument[] }
+  | { readonly publish: readonly Argument[]; readonly heard: number };
 
 const SUBSCRIBER: readonly Step[] = [
   { send: ['SUBSCRIBE', 'a', 'b'] },
@@ -79,8 +81,11 @@ const SUBSCRIBER: readonly Step[] = [
 
 /** Everything that a subscriber and a publisher are told, step by step. */
 async function listen(port: number, resp: 2 | 3): Promise<string[]> {
-  const [subscriber, publisher] = await Promise.all([Wire.open({ port }), Wire.open({ port })]);
-  await subscriber.ask('HELLO', resp);
+  const [subscriber, publisher] = await Promise.all([
+    RawClient.connect(port),
+    RawClient.connect(port),
+  ]);
+  await subscriber.raw('HELLO', resp);
   const told: string[] = [];
   let version = resp;
   /** All that came before the answer to a last word of ours. */
@@ -91,7 +96,7 @@ async function listen(port: number, resp: 2 | 3): Promise<string[]> {
       if (reply === '$3\r\nend\r\n' || reply === '*2\r\n$4\r\npong\r\n$3\r\nend\r\n') break;
       told.push(reply);
     }
-    told.push(...subscriber.pushes.splice(0).map((push) => push.toString('latin1')));
+    told.push(...subscriber.takePushes().map((push) => push.toString('latin1')));
   };
   for (const step of SUBSCRIBER) {
     if ('send' in step) {
@@ -101,7 +106,7 @@ async function listen(port: number, resp: 2 | 3): Promise<string[]> {
       await gather();
       continue;
     }
-    told.push(`> ${step.publish.join(' ')}`, (await publisher.ask(...step.publish)).toString());
+    told.push(`> ${step.publish.join(' ')}`, (await publisher.raw(...step.publish)).toString());
     const messages: string[] = [];
     for (let i = 0; i < step.heard; i++) {
       const message = version === 3 ? await subscriber.push() : await subscriber.reply();
@@ -127,8 +132,8 @@ for (const resp of [2, 3] as const) {
 test('MONITOR shows what others do', async () => {
   for (const cache of [sharded, unsharded]) {
     const [watcher, worker] = await Promise.all([cache.connect(), cache.connect()]);
-    assert.equal((await watcher.ask('MONITOR')).toString(), '+OK\r\n');
-    await worker.ask('SET', 'monitored', 'x y');
+    assert.equal((await watcher.raw('MONITOR')).toString(), '+OK\r\n');
+    await worker.raw('SET', 'monitored', 'x y');
     const line = (await watcher.reply())!.toString();
     assert.match(line, /^\+\d+\.\d{6} \[0 .+\] "SET" "monitored" "x y"\r\n$/);
     watcher.close();
@@ -138,14 +143,14 @@ test('MONITOR shows what others do', async () => {
 
 test('QUIT answers, then closes', async () => {
   for (const port of [sharded.port, unsharded.port, plain.port]) {
-    const wire = await Wire.open({ port });
+    const wire = await RawClient.connect(port);
     wire.send('SET', 'k', 'v');
     wire.send('QUIT');
     wire.send('SET', 'k', 'too late');
     assert.deepEqual((await wire.replies(2)).map(String), ['+OK\r\n', '+OK\r\n']);
     await wire.untilClosed();
-    const again = await Wire.open({ port });
-    assert.equal((await again.ask('GET', 'k')).toString(), '$1\r\nv\r\n');
+    const again = await RawClient.connect(port);
+    assert.equal((await again.raw('GET', 'k')).toString(), '$1\r\nv\r\n');
     again.close();
   }
 });
@@ -153,17 +158,17 @@ test('QUIT answers, then closes', async () => {
 test('a blocked client that goes away takes nothing with it', async () => {
   for (const cache of [sharded, unsharded]) {
     const worker = await cache.connect();
-    for (const leave of [(wire: Wire) => wire.close(), (wire: Wire) => wire.endInput()]) {
+    for (const leave of [(wire: RawClient) => wire.close(), (wire: RawClient) => wire.endInput()]) {
       const blocked = await cache.connect();
       blocked.send('BLPOP', 'queue', 0);
       const node = await ownerOf(cache, 'queue');
       const blockedClients = async () =>
-        /blocked_clients:(\d+)/.exec(textOf(await node.admin.value('INFO', 'clients'))!)![1];
-      await eventually('it blocks', async () => (await blockedClients()) === '1');
+        /blocked_clients:(\d+)/.exec(textOf(await node.admin.call('INFO', 'clients'))!)![1];
+      await until(async () => (await blockedClients()) === '1');
       leave(blocked);
-      await eventually('it blocks no more', async () => (await blockedClients()) === '0');
-      assert.equal((await worker.ask('RPUSH', 'queue', 'element')).toString(), ':1\r\n');
-      assert.equal((await worker.ask('LPOP', 'queue')).toString(), '$7\r\nelement\r\n');
+      await until(async () => (await blockedClients()) === '0');
+      assert.equal((await worker.raw('RPUSH', 'queue', 'element')).toString(), ':1\r\n');
+      assert.equal((await worker.raw('LPOP', 'queue')).toString(), '$7\r\nelement\r\n');
     }
     worker.close();
   }
@@ -171,8 +176,8 @@ test('a blocked client that goes away takes nothing with it', async () => {
 
 async function ownerOf(cache: ServedCache, key: string): Promise<TestNode> {
   if (cache.nodes.length === 1) return cache.nodes[0]!;
-  const answers = await Promise.all(cache.nodes.map(({ admin }) => admin.ask('EXISTS', key)));
-  const roles = await Promise.all(cache.nodes.map(({ admin }) => admin.value('ROLE')));
+  const answers = await Promise.all(cache.nodes.map(({ admin }) => admin.raw('EXISTS', key)));
+  const roles = await Promise.all(cache.nodes.map(({ admin }) => admin.call('ROLE')));
   return cache.nodes.find(
     (_, i) => answers[i]![0] === 58 && textOf(itemsOf(roles[i])[0]) === 'master',
   )!;
@@ -194,7 +199,7 @@ test('requests of a client that has closed its side are all answered', async () 
 test('the cluster as one node: every view names the endpoint and its reader, and nothing else', async () => {
   const wire = await sharded.connect();
   const [port, readerPort] = [sharded.port, sharded.readerPort];
-  const slots = itemsOf(await wire.value('CLUSTER', 'SLOTS'));
+  const slots = itemsOf(await wire.call('CLUSTER', 'SLOTS'));
   assert.equal(slots.length, 1);
   const [first, last, primary, reader] = itemsOf(slots[0]);
   assert.deepEqual([first, last], [0, 16_383]);
@@ -206,23 +211,23 @@ test('the cluster as one node: every view names the endpoint and its reader, and
       ['127.0.0.1', readerPort],
     ],
   );
-  const lines = textOf(await wire.value('CLUSTER', 'NODES'))!
+  const lines = textOf(await wire.call('CLUSTER', 'NODES'))!
     .trim()
     .split('\n');
   assert.deepEqual(
     lines.map((line) => line.split(' ')[1]!.split('@')[0]),
     [`127.0.0.1:${port}`, `127.0.0.1:${readerPort}`],
   );
-  assert.equal(lines[0]!.split(' ')[0], textOf(await wire.value('CLUSTER', 'MYID')));
+  assert.equal(lines[0]!.split(' ')[0], textOf(await wire.call('CLUSTER', 'MYID')));
   assert.match(
-    textOf(await wire.value('CLUSTER', 'INFO'))!,
+    textOf(await wire.call('CLUSTER', 'INFO'))!,
     /cluster_state:ok[^]*cluster_slots_assigned:16384/,
   );
-  assert.equal(await wire.value('CLUSTER', 'KEYSLOT', 'foo'), 12_182);
-  await wire.ask('SET', 'foo', 'x');
-  assert.equal(await wire.value('CLUSTER', 'COUNTKEYSINSLOT', 12_182), 1);
-  assert.deepEqual(await wire.value('CLUSTER', 'GETKEYSINSLOT', 12_182, 5), [Buffer.from('foo')]);
-  const everything = (await wire.ask('CLUSTER', 'SHARDS')).toString();
+  assert.equal(await wire.call('CLUSTER', 'KEYSLOT', 'foo'), 12_182);
+  await wire.raw('SET', 'foo', 'x');
+  assert.equal(await wire.call('CLUSTER', 'COUNTKEYSINSLOT', 12_182), 1);
+  assert.deepEqual(await wire.call('CLUSTER', 'GETKEYSINSLOT', 12_182, 5), [Buffer.from('foo')]);
+  const everything = (await wire.raw('CLUSTER', 'SHARDS')).toString();
   for (const node of sharded.nodes)
     assert.ok(!everything.includes(String(node.port)) && !everything.includes(node.clusterId));
   wire.close();
@@ -238,7 +243,7 @@ test('a sharded cache refuses what needs several slots at once, as the engine in
     ['LMOVE', 'a', 'b', 'LEFT', 'LEFT'],
   ]) {
     assert.equal(
-      (await wire.ask(...words)).toString(),
+      (await wire.raw(...words)).toString(),
       "-CROSSSLOT Keys in request don't hash to the same slot\r\n",
       words.join(' '),
     );
@@ -248,7 +253,7 @@ test('a sharded cache refuses what needs several slots at once, as the engine in
 
 test('MSETEX, which the engine takes in any slot, goes where its keys are', async () => {
   const wire = await sharded.connect();
-  const ask = async (...words: Word[]) => (await wire.ask(...words)).toString();
+  const ask = async (...words: Argument[]) => (await wire.raw(...words)).toString();
   for (let i = 0; i < 20; i++) {
     assert.equal(await ask('MSETEX', 2, `{${i}}a`, 'x', `{${i}}b`, 'y', 'EX', 100), ':1\r\n');
     assert.equal(await ask('MGET', `{${i}}a`, `{${i}}b`), '*2\r\n$1\r\nx\r\n$1\r\ny\r\n');
@@ -269,25 +274,22 @@ test('MSETEX, which the engine takes in any slot, goes where its keys are', asyn
 test('the reader port reads from replicas and refuses writes', async () => {
   const [wire, reader] = await Promise.all([
     sharded.connect(),
-    sharded.connect({ port: sharded.readerPort }),
+    RawClient.connect(sharded.readerPort),
   ]);
-  await reader.ask('READONLY');
-  await wire.ask('SET', 'read-me', 'v');
-  await eventually(
-    'the replica has it',
-    async () => (await reader.ask('GET', 'read-me')).toString() === '$1\r\nv\r\n',
-  );
-  const refused = (await reader.ask('SET', 'read-me', 'w')).toString();
+  await reader.raw('READONLY');
+  await wire.raw('SET', 'read-me', 'v');
+  await until(async () => (await reader.raw('GET', 'read-me')).toString() === '$1\r\nv\r\n');
+  const refused = (await reader.raw('SET', 'read-me', 'w')).toString();
   assert.match(
     refused,
     new RegExp(`^-(MOVED \\d+ 127\\.0\\.0\\.1:${sharded.port}|READONLY .*)\r\n$`),
   );
   const served = async () => {
     const stats = await Promise.all(
-      sharded.nodes.map(async ({ admin }) => textOf(await admin.value('INFO', 'commandstats'))!),
+      sharded.nodes.map(async ({ admin }) => textOf(await admin.call('INFO', 'commandstats'))!),
     );
     const roles = await Promise.all(
-      sharded.nodes.map(async ({ admin }) => textOf(itemsOf(await admin.value('ROLE'))[0])),
+      sharded.nodes.map(async ({ admin }) => textOf(itemsOf(await admin.call('ROLE'))[0])),
     );
     return stats.some((text, i) => roles[i] === 'slave' && /cmdstat_get:calls=[1-9]/.test(text));
   };
@@ -302,12 +304,12 @@ test('one port takes TLS and plain, either of two passwords, and refuses a wrong
     [undefined, 'second'],
   ] as const) {
     const wire = await secured.connect(ca === undefined ? {} : { ca });
-    assert.equal((await wire.ask('GET', 'k')).toString(), '-NOAUTH Authentication required.\r\n');
-    assert.match((await wire.ask('AUTH', 'wrong')).toString(), /^-WRONGPASS/);
-    assert.equal((await wire.ask('AUTH', password)).toString(), '+OK\r\n');
+    assert.equal((await wire.raw('GET', 'k')).toString(), '-NOAUTH Authentication required.\r\n');
+    assert.match((await wire.raw('AUTH', 'wrong')).toString(), /^-WRONGPASS/);
+    assert.equal((await wire.raw('AUTH', password)).toString(), '+OK\r\n');
     const large = Buffer.alloc(300_000, 'x');
-    assert.equal((await wire.ask('SET', 'k', large)).toString(), '+OK\r\n');
-    assert.ok((decodeReply(await wire.ask('GET', 'k')) as Buffer).equals(large));
+    assert.equal((await wire.raw('SET', 'k', large)).toString(), '+OK\r\n');
+    assert.ok((decodeReply(await wire.raw('GET', 'k')) as Buffer).equals(large));
     const many = Array.from({ length: 2000 }, (_, i) => `tls-${i}`);
     for (const key of many) wire.send('SET', key, key);
     for (const key of many) wire.send('GET', key);

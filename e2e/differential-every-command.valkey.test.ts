@@ -11,7 +11,7 @@ import { provenElsewhere } from './differential/coverage.ts';
 import { caseFamilies } from './differential/case-families.ts';
 import { differences } from './differential/differences.ts';
 import { ServedCache } from './harness/served-cache.ts';
-import { Wire } from './harness/wire.ts';
+import { RawClient } from './harness/raw-client.ts';
 
 let sharded: ServedCache;
 let unsharded: ServedCache;
@@ -27,7 +27,7 @@ before(async () => {
   ]);
   const plain = await unsharded.farm.startPlain();
   plainPort = plain.port;
-  table = new CommandTable(await plain.admin.value('COMMAND'));
+  table = new CommandTable(await plain.admin.call('COMMAND'));
   commands = table.commands.flatMap((each) =>
     each.subcommands === null ? [each] : [...each.subcommands.values()],
   );
@@ -63,7 +63,7 @@ test('every documented difference belongs to a case', () => {
 
 test('a wrong number of arguments is refused in the words of the engine, whatever the command', async () => {
   const wires = await Promise.all(
-    [sharded.port, unsharded.port, plainPort].map((port) => Wire.open({ port })),
+    [sharded.port, unsharded.port, plainPort].map((port) => RawClient.connect(port)),
   );
   const found: string[] = [];
   for (const command of commands) {
@@ -72,7 +72,7 @@ test('a wrong number of arguments is refused in the words of the engine, whateve
     if (argc < words.length || (argc === words.length && words.length > 1)) continue;
     while (words.length < argc) words.push('x');
     const [inSharded, inUnsharded, expected] = await Promise.all(
-      wires.map(async (wire) => (await wire.ask(...words)).toString()),
+      wires.map(async (wire) => (await wire.raw(...words)).toString()),
     );
     assert.match(
       expected!,
@@ -95,7 +95,7 @@ test('what would break the service is refused as to a user without permission', 
       const { arity } = table.byName(name)!;
       while (words.length < Math.abs(arity)) words.push('x');
       assert.equal(
-        (await wire.ask(...words)).toString(),
+        (await wire.raw(...words)).toString(),
         `-NOPERM User default has no permissions to run the '${name}' command\r\n`,
       );
     }

@@ -5,10 +5,10 @@ import { after, before, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { encodeRequest } from '../src/protocol/request-encoder.ts';
 import { RandomStream, type Random } from './differential/random-stream.ts';
-import type { TestNode } from './harness/nodes.ts';
+import type { TestNode } from './harness/node-farm.ts';
 import { randomFrom, testSeed } from './harness/random.ts';
 import { ServedCache } from './harness/served-cache.ts';
-import { Wire } from './harness/wire.ts';
+import { RawClient } from './harness/raw-client.ts';
 
 type Kind = 'sharded' | 'unsharded';
 const KINDS: readonly Kind[] = ['sharded', 'unsharded'];
@@ -31,11 +31,11 @@ after(async () => {
 });
 
 async function freshen(kind: Kind): Promise<void> {
-  for (const node of [...caches[kind].nodes, plain]) await node.admin.ask('FLUSHALL');
+  for (const node of [...caches[kind].nodes, plain]) await node.admin.raw('FLUSHALL');
 }
 
 /** Sends `bytes` in pieces of a size that `sizeOf` chooses; gives the other side its turn now and then. */
-async function writeInPieces(wire: Wire, bytes: Buffer, sizeOf: () => number): Promise<void> {
+async function writeInPieces(wire: RawClient, bytes: Buffer, sizeOf: () => number): Promise<void> {
   let pieces = 0;
   for (let at = 0; at < bytes.length;) {
     const size = sizeOf();
@@ -63,9 +63,9 @@ for (const kind of KINDS) {
           const random = randomFrom(seed + at * 10 + resp);
           const [wire, model] = await Promise.all([
             caches[kind].connect(),
-            Wire.open({ port: plain.port }),
+            RawClient.connect(plain.port),
           ]);
-          await Promise.all([wire.ask('HELLO', resp), model.ask('HELLO', resp)]);
+          await Promise.all([wire.raw('HELLO', resp), model.raw('HELLO', resp)]);
           const requests = name.includes('every') ? 400 : 4000;
           const stream = new RandomStream(random, requests, LARGE_BYTES);
           model.write(stream.bytes);

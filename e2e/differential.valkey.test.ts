@@ -8,10 +8,10 @@ import { encodeRequest } from '../src/protocol/request-encoder.ts';
 import { casesOf, differenceOf, type Case } from './differential/case-family.ts';
 import { caseFamilies } from './differential/case-families.ts';
 import { differences } from './differential/differences.ts';
-import type { TestNode } from './harness/nodes.ts';
+import type { TestNode } from './harness/node-farm.ts';
 import { randomFrom } from './harness/random.ts';
 import { ServedCache } from './harness/served-cache.ts';
-import { Wire } from './harness/wire.ts';
+import { RawClient } from './harness/raw-client.ts';
 
 type Kind = 'sharded' | 'unsharded';
 const KINDS: readonly Kind[] = ['sharded', 'unsharded'];
@@ -37,12 +37,12 @@ const FRESH = [
 
 async function freshen(kind: Kind): Promise<void> {
   for (const node of [...caches[kind].nodes, plain]) {
-    for (const command of FRESH) await node.admin.ask(...command);
+    for (const command of FRESH) await node.admin.raw(...command);
   }
 }
 
 /** Sends `bytes` in pieces of random sizes. */
-function writeInPieces(wire: Wire, bytes: Buffer, seed: number): void {
+function writeInPieces(wire: RawClient, bytes: Buffer, seed: number): void {
   const random = randomFrom(seed);
   for (let at = 0; at < bytes.length;) {
     const size = random() < 0.5 ? 1 : 1 + Math.floor(random() * 40);
@@ -54,7 +54,7 @@ function writeInPieces(wire: Wire, bytes: Buffer, seed: number): void {
 const WAYS = ['one at a time', 'pipelined', 'in pieces'] as const;
 
 async function run(
-  wire: Wire,
+  wire: RawClient,
   cases: readonly Case[],
   way: (typeof WAYS)[number],
 ): Promise<(Buffer | null)[]> {
@@ -84,9 +84,9 @@ for (const kind of KINDS) {
             await freshen(kind);
             const [wire, model] = await Promise.all([
               caches[kind].connect(),
-              Wire.open({ port: plain.port }),
+              RawClient.connect(plain.port),
             ]);
-            await Promise.all([wire.ask('HELLO', resp), model.ask('HELLO', resp)]);
+            await Promise.all([wire.raw('HELLO', resp), model.raw('HELLO', resp)]);
             const [actual, expected] = await Promise.all([
               run(wire, cases, way),
               run(model, cases, way),

@@ -8,8 +8,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hashSlot } from '../src/protocol/hash-slot.ts';
 import { itemsOf, textOf } from '../src/protocol/resp-value.ts';
 import { CheckedTraffic } from './harness/checked-traffic.ts';
-import { eventually, expectOk, SYSTEM_SECRET, type TestNode } from './harness/nodes.ts';
+import { meet } from './harness/form-cluster.ts';
+import { SYSTEM_SECRET, type TestNode } from './harness/node-farm.ts';
 import { ServedCache } from './harness/served-cache.ts';
+import { until } from './harness/until.ts';
 
 const ROUNDS = Number(process.env['SPRINGTIDE_FAULT_ROUNDS'] ?? 1);
 const CONNECTIONS = 24;
@@ -49,7 +51,7 @@ function kindsOf(traffic: CheckedTraffic): string[] {
 
 /** Ranges of slots that a node owns, as it sees it itself. */
 async function slotsOf(node: TestNode): Promise<[number, number][]> {
-  const lines = textOf(await node.admin.value('CLUSTER', 'NODES'))!.split('\n');
+  const lines = textOf(await node.admin.call('CLUSTER', 'NODES'))!.split('\n');
   const own = lines
     .find((line) => line.includes('myself'))!
     .trim()
@@ -65,7 +67,7 @@ async function slotsOf(node: TestNode): Promise<[number, number][]> {
 
 async function primaries(): Promise<TestNode[]> {
   const roles = await Promise.all(
-    cache.nodes.map(async ({ admin }) => textOf(itemsOf(await admin.value('ROLE'))[0])),
+    cache.nodes.map(async ({ admin }) => textOf(itemsOf(await admin.call('ROLE'))[0])),
   );
   return cache.nodes.filter((_, i) => roles[i] === 'master');
 }
@@ -78,8 +80,7 @@ test('slots move atomically (CLUSTER MIGRATESLOTS): nobody notices', async (t) =
       [target!, source!],
     ] as const) {
       for (const [first, last] of await slotsOf(from)) {
-        await expectOk(
-          from.admin,
+        await from.admin.expectOk(
           'CLUSTER',
           'MIGRATESLOTS',
           'SLOTSRANGE',
@@ -88,7 +89,7 @@ test('slots move atomically (CLUSTER MIGRATESLOTS): nobody notices', async (t) =
           'NODE',
           to.clusterId,
         );
-        await eventually('the slots have arrived', async () =>
+        await until(async () =>
           (await slotsOf(to)).some(([low, high]) => low <= first && last <= high),
         );
         await delay(200);
@@ -101,14 +102,14 @@ test('slots move atomically (CLUSTER MIGRATESLOTS): nobody notices', async (t) =
 
 /** The classic way: the target imports, the source migrates key by key, then all are told. */
 async function moveSlot(slot: number, from: TestNode, to: TestNode): Promise<void> {
-  await expectOk(to.admin, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.clusterId);
-  await expectOk(from.admin, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.clusterId);
+  await to.admin.expectOk('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.clusterId);
+  await from.admin.expectOk('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.clusterId);
   for (;;) {
-    const keys = itemsOf(await from.admin.value('CLUSTER', 'GETKEYSINSLOT', slot, 3)) as Buffer[];
+    const keys = itemsOf(await from.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 3)) as Buffer[];
     if (keys.length === 0) break;
     await delay(3);
     const login = ['AUTH2', 'springtide-system', SYSTEM_SECRET];
-    const reply = await from.admin.ask(
+    const reply = await from.admin.raw(
       'MIGRATE',
       '127.0.0.1',
       to.port,
@@ -122,8 +123,8 @@ async function moveSlot(slot: number, from: TestNode, to: TestNode): Promise<voi
     assert.match(reply.toString(), /^\+(OK|NOKEY)\r\n$/);
   }
   await delay(3);
-  await expectOk(to.admin, 'CLUSTER', 'SETSLOT', slot, 'NODE', to.clusterId);
-  await expectOk(from.admin, 'CLUSTER', 'SETSLOT', slot, 'NODE', to.clusterId);
+  await to.admin.expectOk('CLUSTER', 'SETSLOT', slot, 'NODE', to.clusterId);
+  await from.admin.expectOk('CLUSTER', 'SETSLOT', slot, 'NODE', to.clusterId);
 }
 
 test('slots move key by key (MIGRATING, IMPORTING, ASK): nobody notices', async (t) => {
@@ -145,7 +146,7 @@ test('connections break, on both sides of the proxy: unknown outcomes are told, 
   const traffic = await underTraffic(t, async (current) => {
     for (let i = 0; i < 10; i++) {
       for (const { admin } of await primaries())
-        await admin.ask('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+        await admin.raw('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
       await delay(50);
       current.cut();
       await delay(50);
@@ -173,25 +174,25 @@ test('a primary is killed, its replica takes over: no error but INDOUBT, no loss
     const [victim] = await primaries();
     const replicas = cache.nodes.filter((node) => node !== victim);
     const roles = await Promise.all(
-      replicas.map(async ({ admin }) => itemsOf(await admin.value('ROLE'))),
+      replicas.map(async ({ admin }) => itemsOf(await admin.call('ROLE'))),
     );
     const replica = replicas.find(
       (_, i) => textOf(roles[i]![0]) === 'slave' && Number(textOf(roles[i]![2])) === victim!.port,
     )!;
     killedMs = performance.now();
-    await cache.farm.kill(victim!);
+    await victim!.kill();
     cache.nodes = replicas;
-    await expectOk(replica.admin, 'CLUSTER', 'FAILOVER', 'TAKEOVER');
+    await replica.admin.expectOk('CLUSTER', 'FAILOVER', 'TAKEOVER');
     await delay(1000);
     // The dead one is replaced by a new node, so that the next round finds a replica again.
     const fresh = await cache.farm.start({ clusterEnabled: true });
-    await expectOk(replica.admin, 'CLUSTER', 'MEET', '127.0.0.1', fresh.port);
-    await eventually('the new node knows its primary', async () =>
-      textOf(await fresh.admin.value('CLUSTER', 'NODES'))!.includes(replica.clusterId),
+    await meet(replica, fresh);
+    await until(async () =>
+      textOf(await fresh.admin.call('CLUSTER', 'NODES'))!.includes(replica.clusterId),
     );
-    await expectOk(fresh.admin, 'CLUSTER', 'REPLICATE', replica.clusterId);
-    await eventually('it follows', async () =>
-      textOf(await fresh.admin.value('INFO', 'replication'))!.includes('master_link_status:up'),
+    await fresh.admin.expectOk('CLUSTER', 'REPLICATE', replica.clusterId);
+    await until(async () =>
+      textOf(await fresh.admin.call('INFO', 'replication'))!.includes('master_link_status:up'),
     );
     cache.nodes = [...replicas, fresh];
   });

@@ -8,9 +8,10 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { encodeRequest } from '../src/protocol/request-encoder.ts';
-import { UPSTREAM_SECRET, type TestNode } from './harness/nodes.ts';
-import { OPEN_USER, ServedCache } from './harness/served-cache.ts';
-import { Wire } from './harness/wire.ts';
+import { UPSTREAM_SECRET, type TestNode } from './harness/node-farm.ts';
+import { ServedCache } from './harness/served-cache.ts';
+import { OPEN_USER } from './harness/topology-of-nodes.ts';
+import { RawClient } from './harness/raw-client.ts';
 
 const PASSWORD = 'secret';
 const MIB = 1024 * 1024;
@@ -39,10 +40,7 @@ before(async () => {
   ]);
   plain = await open.farm.start({
     clusterEnabled: false,
-    acl: [
-      `user default on >${PASSWORD} >${UPSTREAM_SECRET} ~* &* +@all`,
-      'user springtide-system on >system-secret ~* &* +@all',
-    ],
+    acl: [`user default on >${PASSWORD} >${UPSTREAM_SECRET} ~* &* +@all`],
   });
 });
 after(async () => {
@@ -69,7 +67,7 @@ class Neighbour {
 
   async #run(cache: ServedCache, password: string | null, name: string): Promise<void> {
     const wire = await cache.connect();
-    if (password !== null) assert.equal((await wire.ask('AUTH', password)).toString(), '+OK\r\n');
+    if (password !== null) assert.equal((await wire.raw('AUTH', password)).toString(), '+OK\r\n');
     for (let round = 0; !this.#stopping; round++) {
       const keys = Array.from({ length: 20 }, (_, i) => `${name}-${i}`);
       const values = keys.map((key) => `${key}=${round}`);
@@ -103,7 +101,7 @@ const MALFORMED: readonly (string | Buffer)[] = [
 
 /** Everything that the server says to these bytes, until it closes or says no more. */
 async function conversation(port: number, login: string | null, bytes: Buffer): Promise<string[]> {
-  const wire = await Wire.open({ port });
+  const wire = await RawClient.connect(port);
   const replies: string[] = [];
   if (login !== null) wire.send('AUTH', login);
   wire.write(bytes);
@@ -234,7 +232,7 @@ test('half a request, then the end: nothing is executed, nothing is kept', async
     await Promise.all(wires.map((wire) => wire.untilClosed()));
   }
   const wire = await open.connect();
-  assert.equal((await wire.ask('EXISTS', 'half-written')).toString(), ':0\r\n');
+  assert.equal((await wire.raw('EXISTS', 'half-written')).toString(), ':0\r\n');
   wire.close();
   await neighbour.stop();
 });
@@ -255,7 +253,7 @@ test('frames that announce much and send little reserve little', async () => {
 
 test('a client that does not read is cut before its replies fill the memory', async () => {
   const wire = await open.connect();
-  await wire.ask('SET', 'large', 'x'.repeat(MIB));
+  await wire.raw('SET', 'large', 'x'.repeat(MIB));
   const before = open.proxyMemoryBytes;
   wire.pause();
   for (let i = 0; i < 600; i++) wire.send('GET', 'large');

@@ -6,7 +6,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { ProxiedCache, until } from './fixtures/proxied-cache.ts';
+import { ProxiedCache } from './harness/proxied-cache.ts';
+import { until } from './harness/until.ts';
 import { ensureDevelopmentCertificate } from '../src/control/development-certificate.ts';
 
 const CONNECTIONS = 8;

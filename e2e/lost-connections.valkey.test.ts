@@ -13,7 +13,8 @@ import {
   textOf,
   type RespValue,
 } from '../src/protocol/resp-value.ts';
-import { ProxiedCache, type TestNode } from './fixtures/proxied-cache.ts';
+import type { TestNode } from './harness/node-farm.ts';
+import { ProxiedCache } from './harness/proxied-cache.ts';
 
 const CLIENTS = 10;
 const CUTS = 100;

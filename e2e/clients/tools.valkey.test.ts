@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { installEngine } from '../../src/engine/catalogue.ts';
 import { ServedCache } from '../harness/served-cache.ts';
 
 const run = promisify(execFile);
@@ -16,7 +17,7 @@ before(async () => {
     ServedCache.start({ sharding: true }),
     ServedCache.start({ sharding: false }),
   ]);
-  const { tools } = await sharded.farm.engine();
+  const { tools } = await installEngine('9.1');
   cli = tools.cli ?? [];
   benchmark = tools.benchmark ?? [];
 });

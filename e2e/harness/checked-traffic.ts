@@ -6,8 +6,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodeRequest } from '../../src/protocol/request-encoder.ts';
 import { decodeReply, RespError, textOf, type RespValue } from '../../src/protocol/resp-value.ts';
+import type { RawClient } from './raw-client.ts';
 import type { ServedCache } from './served-cache.ts';
-import type { Wire } from './wire.ts';
 
 export interface LostWrite {
   readonly key: string;
@@ -86,7 +86,7 @@ class CheckedClient {
   #counted = 0;
   #maybeCounted = 0;
   #sequence = 0;
-  #wire: Wire | null = null;
+  #wire: RawClient | null = null;
   #stopping = false;
   #done: Promise<void> = Promise.resolve();
 
@@ -117,7 +117,7 @@ class CheckedClient {
     this.#stopping = true;
     await this.#done;
     const wire = await this.#connected();
-    const count = Number(textOf(await wire.value('GET', this.#counterKey)) ?? 0);
+    const count = Number(textOf(await wire.call('GET', this.#counterKey)) ?? 0);
     if (count > this.#counted + this.#maybeCounted) {
       this.#traffic.wrong.push(
         `${this.#counterKey} is ${count}: more than ${this.#counted} acknowledged and ${this.#maybeCounted} doubtful`,
@@ -136,7 +136,7 @@ class CheckedClient {
     }
   }
 
-  async #connected(): Promise<Wire> {
+  async #connected(): Promise<RawClient> {
     for (let tries = 0; this.#wire === null || this.#wire.closed; tries++) {
       try {
         this.#wire = await this.#cache.connect({ timeoutMs: 30_000 });

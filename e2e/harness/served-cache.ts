@@ -5,36 +5,20 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { cacheLimitsSchema, type CacheLimits } from '../../src/model/cache-spec.ts';
 import { dataDirPaths } from '../../src/model/data-dir.ts';
-import type { EndpointTls, TopologyCache } from '../../src/model/topology.ts';
-import type { CacheUser } from '../../src/model/user.ts';
-import { freePort, NodeFarm, SYSTEM_SECRET, UPSTREAM_SECRET, type TestNode } from './nodes.ts';
-import { Wire, type WireOptions } from './wire.ts';
+import { NodeFarm, type TestNode } from './node-farm.ts';
+import { RawClient, type RawClientOptions } from './raw-client.ts';
+import { topologyOfNodes, type EndpointOptions } from './topology-of-nodes.ts';
+import { until } from './until.ts';
 
 const PROXY_ENTRY = fileURLToPath(new URL('../../src/daemon/proxy.ts', import.meta.url));
 
-export interface ServedCacheOptions {
+export interface ServedCacheOptions extends EndpointOptions {
   readonly sharding: boolean;
   readonly shards?: number;
   readonly replicas?: number;
-  readonly deadlineMs?: number;
-  readonly limits?: Partial<CacheLimits>;
-  readonly tls?: EndpointTls;
-  readonly users?: readonly CacheUser[];
 }
-
-/** The user of a fresh server. */
-export const OPEN_USER: CacheUser = {
-  name: 'default',
-  enabled: true,
-  nopass: true,
-  passwordHashes: [],
-  rules: '~* &* +@all',
-  upstreamSecret: UPSTREAM_SECRET,
-};
 
 export class ServedCache {
   readonly farm: NodeFarm;
@@ -51,27 +35,35 @@ export class ServedCache {
     root: string,
     farm: NodeFarm,
     nodes: TestNode[],
-    port: number,
+    ports: readonly [number, number],
     options: ServedCacheOptions,
   ) {
     this.#root = root;
     this.#dataDir = join(root, 'data');
     this.farm = farm;
     this.nodes = nodes;
-    this.port = port;
-    this.readerPort = port + 1;
+    [this.port, this.readerPort] = ports;
     this.#options = options;
   }
 
+  /** All of it, or nothing. */
   static async start(options: ServedCacheOptions): Promise<ServedCache> {
     const root = await mkdtemp(join(tmpdir(), 'springtide-e2e-'));
     const farm = new NodeFarm(root);
-    const nodes = options.sharding
-      ? await farm.startCluster(options.shards ?? 3, options.replicas ?? 0)
-      : [await farm.start({ clusterEnabled: false })];
-    const cache = new ServedCache(root, farm, nodes, await freePort(), options);
-    await cache.startProxy();
-    return cache;
+    let cache: ServedCache | null = null;
+    try {
+      const nodes = options.sharding
+        ? await farm.startCluster(options.shards ?? 3, options.replicas ?? 0)
+        : await farm.startReplicated(options.replicas ?? 0);
+      cache = new ServedCache(root, farm, nodes, await farm.portPair(), options);
+      await cache.startProxy();
+      return cache;
+    } catch (error) {
+      await cache?.killProxy();
+      await farm.stopAll();
+      await rm(root, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   get proxyPid(): number {
@@ -94,22 +86,22 @@ export class ServedCache {
   async startProxy(): Promise<void> {
     const paths = dataDirPaths(this.#dataDir);
     await mkdir(join(paths.proxies, '0'), { recursive: true });
-    const topology = { version: ++this.#version, caches: [this.#topology()] };
+    const { sharding, shards = 3 } = this.#options;
+    const ports = [this.port, this.readerPort] as const;
+    const cache = topologyOfNodes(this.nodes, sharding ? shards : 1, ports, this.#options);
+    const topology = { version: ++this.#version, caches: [cache] };
     await writeFile(join(paths.proxies, '0', 'topology.json'), JSON.stringify(topology), {
       mode: 0o600,
     });
     const level = process.env['SPRINGTIDE_TEST_LOG'] ?? 'fatal';
     const args = [PROXY_ENTRY, '--data-dir', this.#dataDir, '--log-level', level];
     this.#process = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-    const deadline = performance.now() + 15_000;
-    for (;;) {
-      const wire = await Wire.open({ port: this.port }).catch(() => null);
-      wire?.close();
-      if (wire !== null) return;
-      if (!this.proxyAlive || performance.now() > deadline)
-        throw new Error('the proxy did not start');
-      await delay(20);
-    }
+    await until(async () => {
+      if (!this.proxyAlive) throw new Error('the proxy did not start');
+      const client = await RawClient.connect(this.port).catch(() => null);
+      client?.close();
+      return client !== null;
+    });
   }
 
   async killProxy(): Promise<void> {
@@ -119,51 +111,13 @@ export class ServedCache {
     await once(child, 'exit');
   }
 
-  connect(options: Partial<WireOptions> = {}): Promise<Wire> {
-    return Wire.open({ port: this.port, ...options });
+  connect(options: RawClientOptions = {}): Promise<RawClient> {
+    return RawClient.connect(this.port, options);
   }
 
   async stop(): Promise<void> {
     await this.killProxy();
     await this.farm.stopAll();
     await rm(this.#root, { recursive: true, force: true });
-  }
-
-  #topology(): TopologyCache {
-    const {
-      sharding,
-      shards = 3,
-      tls = null,
-      users = [OPEN_USER],
-      limits,
-      deadlineMs = 5000,
-    } = this.#options;
-    return {
-      name: 'test',
-      id: 'test-1',
-      engine: 'valkey',
-      engineVersion: '9.1',
-      sharding,
-      databases: 16,
-      bind: '127.0.0.1',
-      port: this.port,
-      readerPort: this.readerPort,
-      announceHost: '127.0.0.1',
-      tls,
-      users,
-      systemSecret: SYSTEM_SECRET,
-      limits: cacheLimitsSchema.parse(limits),
-      deadlineMs,
-      nodes: this.nodes.map((node, i) => ({
-        id: node.nodeId,
-        host: '127.0.0.1',
-        port: node.port,
-        shard: i % shards,
-        role: i < shards ? ('primary' as const) : ('replica' as const),
-      })),
-      virtualPrimaryId: 'a'.repeat(40),
-      virtualReaderId: 'b'.repeat(40),
-      createdAtMs: Date.now(),
-    };
   }
 }

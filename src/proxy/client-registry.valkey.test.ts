@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { ProxiedCache, until } from '../../e2e/fixtures/proxied-cache.ts';
-import { RawClient } from '../../e2e/fixtures/raw-client.ts';
+import { ProxiedCache } from '../../e2e/harness/proxied-cache.ts';
+import { until } from '../../e2e/harness/until.ts';
+import { RawClient } from '../../e2e/harness/raw-client.ts';
 import { RespError } from '../protocol/resp-value.ts';
 
 describe('the clients of two proxies are those of one cache', () => {

@@ -1,8 +1,8 @@
 /** The reader port: reads, and nothing that writes, by whatever way. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { ProxiedCache } from '../../e2e/fixtures/proxied-cache.ts';
-import type { RawClient } from '../../e2e/fixtures/raw-client.ts';
+import { ProxiedCache } from '../../e2e/harness/proxied-cache.ts';
+import type { RawClient } from '../../e2e/harness/raw-client.ts';
 
 const LIBRARY = `#!lua name=lib
 server.register_function('put', function(keys) return server.call('SET', keys[1], 'f') end)`;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ProxiedCache } from '../../e2e/fixtures/proxied-cache.ts';
+import { ProxiedCache } from '../../e2e/harness/proxied-cache.ts';
 
 describe('errors of scripts', () => {
   let cache: ProxiedCache;

@@ -1,11 +1,11 @@
 /** What one client can make a proxy hold: requests, replies, connections that have ended. Each has a bound. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ProxiedCache, until } from '../../e2e/fixtures/proxied-cache.ts';
+import { ProxiedCache } from '../../e2e/harness/proxied-cache.ts';
+import { until } from '../../e2e/harness/until.ts';
 import { hashSlot } from '../protocol/hash-slot.ts';
 import { encodeRequest } from '../protocol/request-encoder.ts';
 
@@ -22,7 +22,7 @@ describe('bounds of a session', () => {
   after(() => cache.close());
 
   async function whileStopped(nodes: readonly number[], work: () => Promise<void>): Promise<void> {
-    const pids = nodes.map((node) => cache.nodes[node]!.process.pid!);
+    const pids = nodes.map((node) => cache.nodes[node]!.pid);
     for (const pid of pids) process.kill(pid, 'SIGSTOP');
     try {
       await work();
@@ -137,22 +137,16 @@ describe('bounds of a session', () => {
   });
 
   it('a command without keys that waits for its node is not given up for a later one of the proxy itself', async () => {
-    const node = cache.nodes[0]!.process;
     const client = await cache.client();
-    node.kill('SIGKILL');
-    await once(node, 'exit');
+    await cache.nodes[0]!.kill();
     // The proxy must have seen it, or it sends the command and cannot know what became of it.
     await sleep(100);
     client.write(encodeRequest(['EVAL', 'return 7', 0]));
     client.write(encodeRequest(['PING']));
     await sleep(50);
-    const again = spawn(node.spawnfile, node.spawnargs.slice(1), { stdio: 'ignore' });
-    try {
-      assert.equal((await client.next()).toString(), ':7\r\n');
-      assert.equal((await client.next()).toString(), '+PONG\r\n');
-    } finally {
-      again.kill('SIGKILL');
-    }
+    await cache.restart(0);
+    assert.equal((await client.next()).toString(), ':7\r\n');
+    assert.equal((await client.next()).toString(), '+PONG\r\n');
   });
 
   /** A key of the shard. */

@@ -1,17 +1,40 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ProxiedCache, until } from '../../e2e/fixtures/proxied-cache.ts';
-import { RawClient } from '../../e2e/fixtures/raw-client.ts';
+import { ProxiedCache } from '../../e2e/harness/proxied-cache.ts';
+import { until } from '../../e2e/harness/until.ts';
+import { RawClient } from '../../e2e/harness/raw-client.ts';
+
+const READER: CacheUser = {
+  name: 'reader',
+  enabled: true,
+  nopass: true,
+  passwordHashes: [],
+  rules: '~* &* +@all -@write',
+  upstreamSecret: 'internal-of-reader',
+};
 
 describe('transactions of an unsharded cache', () => {
   let cache: ProxiedCache;
   before(async () => {
-    cache = await ProxiedCache.start({ sharding: false });
+    cache = await ProxiedCache.start({ sharding: false, users: [READER] });
   });
   after(() => cache.close());
+
+  it('EXEC tells why the node would not queue a command', async () => {
+    const client = await cache.client();
+    await client.expectOk('AUTH', 'reader', 'any');
+    for (const watching of [false, true]) {
+      if (watching) await client.expectOk('WATCH', 'k');
+      await client.expectOk('MULTI');
+      await client.raw('GET', 'k');
+      await client.raw('SET', 'k', 1);
+      assert.equal(
+        (await client.raw('EXEC')).toString(),
+        "-EXECABORT Transaction discarded because of: NOPERM User reader has no permissions to run the 'set' command\r\n",
+      );
+    }
+  });
 
   it('a SELECT in a transaction that is aborted has not been executed', async () => {
     const [client, other] = [await cache.client(), await cache.client()];
@@ -33,25 +56,18 @@ describe('commands with a connection of their own while their node is away', () 
   /** A key of the first shard. */
   const key = '{06S}';
   let cache: ProxiedCache;
-  let again: ChildProcess | null = null;
 
   before(async () => {
     cache = await ProxiedCache.start();
   });
-  after(async () => {
-    again?.kill('SIGKILL');
-    await cache.close();
-  });
+  after(() => cache.close());
 
   /** Does `work` after the first node has died, and starts it again. */
   async function whileAway(work: () => Promise<void>): Promise<void> {
-    const node = again ?? cache.nodes[0]!.process;
-    node.kill('SIGKILL');
-    await once(node, 'exit');
+    await cache.nodes[0]!.kill();
     await sleep(100);
     await work();
-    const { spawnfile, spawnargs } = node;
-    again = spawn(spawnfile, spawnargs.slice(1), { stdio: 'ignore' });
+    await cache.restart(0);
   }
 
   it('WATCH waits for it', async () => {
@@ -84,15 +100,10 @@ describe('commands with a connection of their own while their node is away', () 
       for (const client of clients) client.close();
       await sleep(50);
     });
-    const admin = await RawClient.whenUp(cache.nodes[0]!.port, [
-      'springtide-system',
-      'secret-of-system',
-    ]);
     const client = await cache.client();
     await until(async () => (await client.raw('RPUSH', `list${key}`, 'x')).toString() === ':1\r\n');
     await sleep(100);
     assert.equal((await client.raw('LLEN', `list${key}`)).toString(), ':1\r\n');
-    assert.doesNotMatch(await admin.text('CLIENT', 'LIST'), /cmd=(watch|blpop)/);
-    admin.close();
+    assert.doesNotMatch(await cache.nodes[0]!.admin.text('CLIENT', 'LIST'), /cmd=(watch|blpop)/);
   });
 });

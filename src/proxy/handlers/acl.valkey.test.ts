@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ProxiedCache } from '../../../e2e/fixtures/proxied-cache.ts';
-import type { RawClient } from '../../../e2e/fixtures/raw-client.ts';
+import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
+import type { RawClient } from '../../../e2e/harness/raw-client.ts';
 import type { CacheUser } from '../../model/user.ts';
 import { entriesOf, itemsOf, textOf } from '../../protocol/resp-value.ts';
 
@@ -84,7 +84,7 @@ describe('users and settings as clients see them', () => {
       entriesOf(await client.call('CONFIG', 'GET', name)).map(([key, each]) => [key, textOf(each)]);
     assert.deepEqual(await value('port'), [['port', String(cache.cache.port)]]);
     assert.deepEqual(await value('maxclients'), [['maxclients', '65000']]);
-    assert.deepEqual(await value('maxmemory-policy'), [['maxmemory-policy', 'noeviction']]);
+    assert.deepEqual(await value('maxmemory-policy'), [['maxmemory-policy', 'volatile-lru']]);
     assert.deepEqual(await value('nosuch'), []);
     for (const node of cache.nodes)
       await node.admin.expectOk('CONFIG', 'SET', 'maxmemory', 1000 * 1024 * 1024);

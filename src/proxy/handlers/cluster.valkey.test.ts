@@ -3,8 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import { Cluster as IoCluster, Redis as IoRedis } from 'ioredis';
 import { createCluster } from 'redis';
 import { GlideClusterClient } from '@valkey/valkey-glide';
-import { ProxiedCache } from '../../../e2e/fixtures/proxied-cache.ts';
-import type { RawClient } from '../../../e2e/fixtures/raw-client.ts';
+import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
+import type { RawClient } from '../../../e2e/harness/raw-client.ts';
 import { entriesOf, itemsOf, textOf } from '../../protocol/resp-value.ts';
 
 const A = 'a'.repeat(40);

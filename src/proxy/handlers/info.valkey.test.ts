@@ -1,8 +1,9 @@
 /** INFO on the reader port: the cache's data, and the work of those who serve that port. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { ProxiedCache, until } from '../../../e2e/fixtures/proxied-cache.ts';
-import type { RawClient } from '../../../e2e/fixtures/raw-client.ts';
+import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
+import { until } from '../../../e2e/harness/until.ts';
+import type { RawClient } from '../../../e2e/harness/raw-client.ts';
 
 async function field(client: RawClient, section: string, name: string): Promise<string> {
   const line = (await client.text('INFO', section))

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { converse, type Step } from '../../../e2e/fixtures/converse.ts';
-import { migrateSlots } from '../../../e2e/fixtures/move-slots.ts';
-import {
-  ProxiedCache,
-  until,
-  type ProxiedCacheOptions,
-  type TestNode,
-} from '../../../e2e/fixtures/proxied-cache.ts';
-import type { RawClient } from '../../../e2e/fixtures/raw-client.ts';
+import { converse, type Step } from '../../../e2e/harness/converse.ts';
+import { migrateSlots } from '../../../e2e/harness/move-slots.ts';
+import type { TestNode } from '../../../e2e/harness/node-farm.ts';
+import { ProxiedCache, type ProxiedCacheOptions } from '../../../e2e/harness/proxied-cache.ts';
+import { until } from '../../../e2e/harness/until.ts';
+import type { RawClient } from '../../../e2e/harness/raw-client.ts';
 import { hashSlot } from '../../protocol/hash-slot.ts';
 import { encodeRequest } from '../../protocol/request-encoder.ts';
 import { itemsOf } from '../../protocol/resp-value.ts';
@@ -324,7 +321,7 @@ describe('pub/sub while the cache changes', { timeout: TIMEOUT_MS }, () => {
     await subscriber.raw('SSUBSCRIBE', shard);
     const carrier = cache.nodes[0]!;
     assert.equal(await upstreamCount(carrier, 'channel'), 1);
-    carrier.process.kill('SIGKILL');
+    await carrier.kill();
     const survivors = cache.nodes.slice(1);
     await until(async () => (await upstreamTotal(survivors, 'channel')) === 1);
     await cache.nodes[3]!.admin.expectOk('CLUSTER', 'FAILOVER', 'TAKEOVER');

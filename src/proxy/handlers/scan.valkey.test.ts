@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { migrateSlots, moveSlotByHand } from '../../../e2e/fixtures/move-slots.ts';
-import {
-  ProxiedCache,
-  until,
-  type ProxiedCacheOptions,
-} from '../../../e2e/fixtures/proxied-cache.ts';
-import type { RawClient } from '../../../e2e/fixtures/raw-client.ts';
+import { migrateSlots, moveSlotByHand } from '../../../e2e/harness/move-slots.ts';
+import { ProxiedCache, type ProxiedCacheOptions } from '../../../e2e/harness/proxied-cache.ts';
+import { until } from '../../../e2e/harness/until.ts';
+import type { RawClient } from '../../../e2e/harness/raw-client.ts';
 import { hashSlot } from '../../protocol/hash-slot.ts';
 import { itemsOf, RespError, textOf } from '../../protocol/resp-value.ts';
 
@@ -233,7 +230,7 @@ describe('SCAN and the failover of a shard', () => {
         });
         const { keys } = await scanAll(client, ['COUNT', 7], async (round) => {
           if (round !== 20) return;
-          cache.nodes[0]!.process.kill('SIGKILL');
+          await cache.nodes[0]!.kill();
           await replica.admin.expectOk('CLUSTER', 'FAILOVER', 'TAKEOVER');
         });
         assert.deepEqual(missing(names, keys), []);

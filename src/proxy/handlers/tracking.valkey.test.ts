@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { converse, type Step } from '../../../e2e/fixtures/converse.ts';
-import { migrateSlots } from '../../../e2e/fixtures/move-slots.ts';
-import { ProxiedCache, until } from '../../../e2e/fixtures/proxied-cache.ts';
-import type { RawClient } from '../../../e2e/fixtures/raw-client.ts';
+import { converse, type Step } from '../../../e2e/harness/converse.ts';
+import { migrateSlots } from '../../../e2e/harness/move-slots.ts';
+import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
+import { until } from '../../../e2e/harness/until.ts';
+import type { RawClient } from '../../../e2e/harness/raw-client.ts';
 import { hashSlot } from '../../protocol/hash-slot.ts';
 import { encodeRequest } from '../../protocol/request-encoder.ts';
 
@@ -267,7 +268,7 @@ describe('client tracking while the cache changes', { timeout: TIMEOUT_MS }, () 
       (name) => hashSlot(Buffer.from(name), 0, 1) < 16_384 / 3,
     )!;
     await reader.raw('GET', low);
-    cache.nodes[0]!.process.kill('SIGKILL');
+    await cache.nodes[0]!.kill();
     assert.equal((await reader.next()).toString(), FORGET_ALL);
     assert.equal((await broadcast.next()).toString(), FORGET_ALL);
     await cache.nodes[3]!.admin.expectOk('CLUSTER', 'FAILOVER', 'TAKEOVER');
@@ -298,9 +299,7 @@ describe('client tracking while the cache changes', { timeout: TIMEOUT_MS }, () 
     await clients[1]!.raw('RESET');
     await clients[2]!.raw('CLIENT', 'TRACKING', 'OFF');
     await until(async () => {
-      const alive = cache.nodes.filter(
-        (node) => node.process.exitCode === null && node.process.signalCode === null,
-      );
+      const alive = cache.nodes.filter((node) => node.isAlive);
       const infos = await Promise.all(alive.map((node) => node.admin.text('INFO', 'clients')));
       return infos.every((info) => /tracking_clients:0\r/.test(info));
     });

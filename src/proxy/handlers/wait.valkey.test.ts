@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { ProxiedCache, until } from '../../../e2e/fixtures/proxied-cache.ts';
+import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
+import { until } from '../../../e2e/harness/until.ts';
 import { itemsOf, RespError } from '../../protocol/resp-value.ts';
 
 for (const sharding of [true, false]) {
@@ -21,7 +22,7 @@ for (const sharding of [true, false]) {
     it('does not count a replica that has not got what was written over the shared connection', async () => {
       const client = await cache.client();
       const replica = cache.nodes.at(-1)!;
-      replica.process.kill('SIGSTOP');
+      replica.signal('SIGSTOP');
       try {
         for (let i = 0; i < 50; i++) await client.expectOk('SET', `k${i}`, 'x');
         assert.equal(await client.call('WAIT', 1, 200), 0);
@@ -29,16 +30,16 @@ for (const sharding of [true, false]) {
         const waiting = client.call('WAIT', 1, 0);
         const other = await cache.client();
         await other.expectOk('SET', 'while', 'waiting');
-        replica.process.kill('SIGCONT');
+        replica.signal('SIGCONT');
         assert.equal(await waiting, 1);
       } finally {
-        replica.process.kill('SIGCONT');
+        replica.signal('SIGCONT');
       }
     });
 
     it('ends when the client goes, or is unblocked', async () => {
       const replica = cache.nodes.at(-1)!;
-      replica.process.kill('SIGSTOP');
+      replica.signal('SIGSTOP');
       try {
         const [gone, unblocked, other] = [
           await cache.client(),
@@ -63,7 +64,7 @@ for (const sharding of [true, false]) {
         assert.equal(await ended, 0);
         await until(async () => (await blockedAtNodes()) === 0);
       } finally {
-        replica.process.kill('SIGCONT');
+        replica.signal('SIGCONT');
       }
     });
 
