@@ -10,6 +10,7 @@ import { readProcess } from '../engine/process-identity.ts';
 import { ProxySupervisor } from './proxy-supervisor.ts';
 
 const FAKE_PROXY = fileURLToPath(new URL('./fixtures/fake-proxy.ts', import.meta.url));
+const FREEING_PROXY = fileURLToPath(new URL('./fixtures/freeing-proxy.ts', import.meta.url));
 
 async function eventually(what: string, holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000;
@@ -72,6 +73,20 @@ suite('ProxySupervisor', () => {
     assert.deepEqual(pids(second), pids(first));
     assert.deepEqual(second.alive(), [0, 1]);
     assert.deepEqual(events, []);
+  });
+
+  test('the system gets back what a proxy held in pieces of the size of a read', async () => {
+    supervisor(1, FREEING_PROXY).start();
+    const left = () => {
+      try {
+        return Number(readFileSync(join(root, 'left'), 'utf8'));
+      } catch {
+        return null;
+      }
+    };
+    await eventually('the measurement', () => left() !== null);
+    // Of 100 MiB.
+    assert.ok(left()! < 30 * 1024 * 1024, `${left()} bytes are left`);
   });
 
   test('one that dies is started again, an adopted one too', async () => {

@@ -51,6 +51,12 @@ const BACKOFF_FIRST_MS = 250;
 const BACKOFF_LAST_MS = 10_000;
 const CRASH_LOOP_DEATHS = 5;
 
+/**
+ * For glibc's allocator: pieces of large replies (64 KiB) are given back to the system one by one. Between others on its heap
+ * they would stay with the process for good: 2.3 GB after clients that did not read had gone.
+ */
+const MMAP_THRESHOLD_BYTES = '49152';
+
 export class ProxySupervisor {
   readonly #options: ProxySupervisorOptions;
   readonly #handlers: ProxySupervisorHandlers;
@@ -214,6 +220,7 @@ export class ProxySupervisor {
       const child = spawn(process.execPath, this.#arguments(index), {
         detached: true,
         stdio: ['ignore', logFd, logFd],
+        env: { ...process.env, MALLOC_MMAP_THRESHOLD_: MMAP_THRESHOLD_BYTES },
       });
       child.unref();
       return child;

@@ -63,7 +63,7 @@ export interface CacheUsage {
   readonly retries: number;
   /** Requests that were held because no node could take them. */
   readonly held: number;
-  /** Clients cut because they read too slowly. */
+  /** Clients cut because they read too slowly, or what they left unread or half sent took too much memory. */
   readonly slowReadersCut: number;
   readonly nodes: readonly NodeUsage[];
 }

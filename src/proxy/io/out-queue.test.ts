@@ -93,7 +93,7 @@ test('a block that the socket still holds is not filled again', async () => {
   // Nobody reads: the socket's own buffer fills, and what is written later must not change what waits in it.
   for (let round = 0; round < 400; round++) {
     for (let i = 0; i < 40; i++) {
-      const bytes = Buffer.alloc(500, (round * 40 + i) % 251);
+      const bytes = Buffer.alloc(i === 20 ? 50_000 : 500, (round * 40 + i) % 251);
       append(queue, bytes);
       expected.push(bytes);
     }
@@ -102,6 +102,18 @@ test('a block that the socket still holds is not filled again', async () => {
   const all = Buffer.concat(expected);
   assert.ok(writer.writableLength > 0, 'the socket holds something');
   assert.ok(all.equals(await receive(all.length)));
+});
+
+test('the memory of a large piece is used again when the socket has given it on', async () => {
+  const pool = new BlockPool();
+  const queue = new OutQueue(pool);
+  const block = pool.takeLarge();
+  pool.giveLarge(block);
+  append(queue, Buffer.alloc(20_000));
+  queue.flushTo(writer);
+  assert.equal(writer.writableLength, 0);
+  assert.equal(pool.takeLarge(), block);
+  await receive(20_000);
 });
 
 test('what is cleared does not leave', async () => {

@@ -8,12 +8,16 @@ import { copyBytes, Slab } from './slab.ts';
 
 const BLOCK_BYTES = 16 * 1024;
 const POOL_MAXIMUM_BLOCKS = 256;
+/** As much as one read brings: a piece of a large reply. */
+const LARGE_BLOCK_BYTES = 64 * 1024;
+const POOL_MAXIMUM_LARGE_BLOCKS = 64;
 
 /** Blocks that are free; shared by all connections of a process. */
 export class BlockPool {
   /** For sockets that hold what they are given until later (TLS): a block would never come back. */
   readonly slab = new Slab();
   readonly #free: Buffer[] = [];
+  readonly #freeLarge: Buffer[] = [];
 
   take(): Buffer {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
@@ -21,6 +25,14 @@ export class BlockPool {
 
   give(block: Buffer): void {
     if (this.#free.length < POOL_MAXIMUM_BLOCKS) this.#free.push(block);
+  }
+
+  takeLarge(): Buffer {
+    return this.#freeLarge.pop() ?? Buffer.allocUnsafeSlow(LARGE_BLOCK_BYTES);
+  }
+
+  giveLarge(block: Buffer): void {
+    if (this.#freeLarge.length < POOL_MAXIMUM_LARGE_BLOCKS) this.#freeLarge.push(block);
   }
 }
 
@@ -33,6 +45,8 @@ export class OutQueue {
   #end = 0;
   /** What did not fit into the block: full blocks and large pieces, in order, before the block. */
   #parts: Buffer[] | null = null;
+  /** Large blocks that #parts stand in. */
+  #large: Buffer[] | null = null;
 
   constructor(pool: BlockPool) {
     this.#pool = pool;
@@ -44,9 +58,11 @@ export class OutQueue {
     this.sizeBytes += size;
     if (size > BLOCK_BYTES) {
       this.#seal();
-      const copy = Buffer.allocUnsafeSlow(size);
-      (buf as Buffer).copy(copy, 0, start, end);
-      (this.#parts ??= []).push(copy);
+      const pooled = size <= LARGE_BLOCK_BYTES;
+      const block = pooled ? this.#pool.takeLarge() : Buffer.allocUnsafeSlow(size);
+      (buf as Buffer).copy(block, 0, start, end);
+      (this.#parts ??= []).push(block.subarray(0, size));
+      if (pooled) (this.#large ??= []).push(block);
       return;
     }
     if (this.#block === null || this.#end + size > BLOCK_BYTES) {
@@ -71,8 +87,10 @@ export class OutQueue {
     this.sizeBytes = 0;
     const parts = this.#parts;
     const block = this.#block;
+    const large = this.#large;
     this.#parts = null;
     this.#block = null;
+    this.#large = null;
     if (parts === null && 'encrypted' in socket) {
       const { slab } = this.#pool;
       slab.copy(block!, 0, this.#end);
@@ -90,6 +108,8 @@ export class OutQueue {
     for (const part of parts) socket.write(part);
     if (block !== null) socket.write(block.subarray(0, this.#end));
     socket.uncork();
+    if (large === null || socket.writableLength > 0 || 'encrypted' in socket) return;
+    for (const taken of large) this.#pool.giveLarge(taken);
   }
 
   /** Forgets everything that is waiting. */
@@ -97,6 +117,7 @@ export class OutQueue {
     this.sizeBytes = 0;
     this.#block = null;
     this.#parts = null;
+    this.#large = null;
   }
 
   #seal(): void {
