@@ -33,7 +33,11 @@ const CACHE_COUNTERS = [
     'retries',
   ],
   ['held_total', 'Requests held because no node could take them.', 'held'],
-  ['slow_readers_cut_total', 'Clients cut because they read too slowly, or what they left unread or half sent took too much memory.', 'slowReadersCut'],
+  [
+    'slow_readers_cut_total',
+    'Clients cut because they read too slowly, or what they left unread or half sent took too much memory.',
+    'slowReadersCut',
+  ],
 ] as const satisfies readonly (readonly [string, string, keyof CacheUsage])[];
 
 /** What is told of a control plane. */

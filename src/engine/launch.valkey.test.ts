@@ -92,6 +92,7 @@ for (const { line } of ENGINE_LINES) {
     assert.equal(await read('io-threads'), '2');
     assert.equal(await read('dual-channel-replication-enabled'), 'yes');
     assert.equal(await read('cluster-slot-stats-enabled'), 'yes');
+    assert.doesNotMatch(String(await client.call('INFO', 'errorstats')), /errorstat_/);
     if (line === '9.1') assert.equal(await read('hash-seed'), 'some seed "é"');
     assert.match(
       String(await client.call('INFO', 'server')),

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 
 /**
- * Whether an engine answers on a port: any reply at all, since a node that is loading, wants a password or has lost its
- * primary answers with an error and is up all the same.
+ * Whether an engine answers on a port: any reply at all, since a node that is up may answer with an error. It is asked to
+ * QUIT, which anybody may without logging in: an error would stand in the statistics of a cache that nobody has used yet.
  *
  * @param timeoutMs for connecting and answering together
  */
@@ -15,7 +15,7 @@ export function pingNode(host: string, port: number, timeoutMs: number): Promise
       resolve(answered);
     };
     const timer = setTimeout(done, timeoutMs, false);
-    socket.once('connect', () => socket.write('PING\r\n'));
+    socket.once('connect', () => socket.write('QUIT\r\n'));
     socket.once('data', (reply) => done(reply[0] === 0x2b || reply[0] === 0x2d)); // '+' or '-'
     socket.once('error', () => done(false));
     socket.once('close', () => done(false));
