@@ -61,7 +61,8 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
   /** The slot map by which the requests under way were sent. */
   #epoch = 0;
   #closeAfterReplies = false;
-  #pushesHeld = false;
+  /** Commands whose replies go before what is pushed meanwhile. */
+  #holds = 0;
   /** The client sends no more. */
   #ended = false;
   #onGone: (() => void) | null = null;
@@ -308,17 +309,18 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
 
   /** Bytes that are no reply: pushes, messages. */
   push(bytes: Buffer): void {
-    this.#output.push(bytes, this.#replies.midReply || this.#pushesHeld);
+    this.#output.push(bytes, this.#replies.midReply || this.#holds > 0);
   }
 
-  /** Until `releasePushes`: the reply to the command at hand goes first. Only while nothing else is under way. */
+  /** Until `releasePushes`: the reply to the command at hand goes first. Each hold is released once. */
   holdPushes(): void {
-    this.#pushesHeld = true;
+    this.#holds++;
   }
 
+  /** What has waited goes now, whatever else holds: who always has a command under way would never hear anything. */
   releasePushes(): void {
-    this.#pushesHeld = false;
-    this.#output.writeHeldPushes();
+    this.#holds--;
+    if (!this.#replies.midReply) this.#output.writeHeldPushes();
   }
 
   /** As `push`, but after the replies of all requests under way: an invalidation must not overtake the read it is about. */

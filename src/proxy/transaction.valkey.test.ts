@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ProxiedCache } from '../../e2e/harness/proxied-cache.ts';
 import { until } from '../../e2e/harness/until.ts';
 import { RawClient } from '../../e2e/harness/raw-client.ts';
+import type { CacheUser } from '../model/user.ts';
 
 const READER: CacheUser = {
   name: 'reader',

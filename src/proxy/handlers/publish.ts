@@ -17,9 +17,15 @@ export const publishHandlers: HandlerTable = {
 
 function publishing(kind: 'channel' | 'shard'): HandlerEntry {
   return {
+    // Its own message comes to a client after the reply: that must be the next one, then.
+    drained: hearsMessages,
     run: (session, call) => publish(session, call, kind),
     amend: (session, call, reply) => countRight(session, call.args[1]!, kind, reply),
   };
+}
+
+function hearsMessages({ client }: Session): boolean {
+  return (client.subscriptions?.count ?? 0) > 0;
 }
 
 function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffer | null {
@@ -35,11 +41,14 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
     session.forward(call.planned, call.bytes, 0, call.bytes.length, slot);
     return null;
   }
+  const hears = hearsMessages(session);
+  if (hears) session.holdPushes();
   const request = router.pool.take();
   request.sink = new ReceiverCount(
     session,
     session.reserve(call.planned, call.bytes.length),
     (reply) => countRight(session, channel, kind, reply),
+    hears,
   );
   request.buf = call.bytes;
   request.start = 0;
@@ -73,8 +82,15 @@ class ReceiverCount implements RequestSink {
   readonly #session: Session;
   readonly #place: Request;
   readonly #correct: (reply: Buffer) => Buffer;
+  readonly #holds: boolean;
 
-  constructor(session: Session, place: Request, correct: (reply: Buffer) => Buffer) {
+  constructor(
+    session: Session,
+    place: Request,
+    correct: (reply: Buffer) => Buffer,
+    holds: boolean,
+  ) {
+    this.#holds = holds;
     this.#session = session;
     this.#place = place;
     this.#correct = correct;
@@ -89,6 +105,7 @@ class ReceiverCount implements RequestSink {
     this.#session.service.router.pool.give(request);
     if (this.#session.closed) return;
     this.#session.complete(this.#place, this.#correct(reply));
+    if (this.#holds) this.#session.releasePushes();
   }
 
   onRetrying(): void {}

@@ -182,10 +182,31 @@ for (const sharding of [true, false]) {
       });
     }
 
+    it('what a client publishes to itself comes after the reply', async () => {
+      const client = await cache.client();
+      await client.raw('HELLO', '3');
+      await client.raw('SUBSCRIBE', 'mirror');
+      // A new connection to the node: it is read after the one that brings the messages.
+      await client.expectOk('CLIENT', 'NO-TOUCH', 'ON');
+      for (let i = 0; i < 100; i++) {
+        // With something before it in the same read the engine writes the message first, to the other connection.
+        const commands = [
+          ['GET', 'mirror'],
+          ['PUBLISH', 'mirror', 'message'],
+        ];
+        client.write(Buffer.concat(commands.map((command) => encodeRequest(command))));
+        const heard: string[] = [];
+        for (let n = 0; n < 3; n++) heard.push((await client.next()).toString('latin1', 0, 4));
+        assert.deepEqual(heard, ['_\r\n', ':1\r\n', '>3\r\n']);
+      }
+    });
+
     it('what a client publishes to itself inside MULTI comes after EXEC has answered', async () => {
       const client = await cache.client();
       await client.raw('HELLO', '3');
       await client.raw('SUBSCRIBE', 'self');
+      // A new connection to the node: it is read after the one that brings the messages.
+      await client.expectOk('CLIENT', 'NO-TOUCH', 'ON');
       for (let i = 0; i < 100; i++) {
         const commands = [['MULTI'], ['PUBLISH', 'self', 'message'], ['SET', 'self', i], ['EXEC']];
         client.write(Buffer.concat(commands.map((command) => encodeRequest(command))));

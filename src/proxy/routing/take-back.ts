@@ -45,6 +45,7 @@ const RETRIABLE = [
 ].map((text) => Buffer.from(text));
 const TEXT_READONLY = Buffer.from("-READONLY You can't write against a read only replica");
 const TEXT_EXECABORT = Buffer.from('-EXECABORT');
+const ABORTED_BECAUSE = Buffer.from('-EXECABORT Transaction discarded because of: ');
 
 /** A connection that was its own state (WATCH, a blocked command) is gone; what it was sent last was not executed. */
 export const LOST_CONNECTION = errorReply('NODELOST The connection to the node was lost');
@@ -80,8 +81,15 @@ export class TakeBack {
     start: number,
     end: number,
   ): void {
+    const reason = startsWith(buf, start, TEXT_EXECABORT) ? request.skippedError : null;
     if (this.#take(upstream, request, buf, start, end)) return;
-    request.sink!.onReply(request, buf, start, end);
+    if (reason === null || isRedirection(reason)) {
+      request.sink!.onReply(request, buf, start, end);
+      return;
+    }
+    // The client heard QUEUED: only now can it hear why not (multi.c, execCommandAbort).
+    const told = Buffer.concat([ABORTED_BECAUSE, reason.subarray(1)]);
+    request.sink!.onReply(request, told, 0, told.length);
   }
 
   /** See UpstreamOwner. */
@@ -184,6 +192,11 @@ export class TakeBack {
 
 function isScript(request: Request): boolean {
   return request.command?.categories.includes('@scripting') === true;
+}
+
+/** Where else to go: none of a client's business. */
+function isRedirection(error: Buffer): boolean {
+  return startsWith(error, 0, TEXT_MOVED) || startsWith(error, 0, TEXT_ASK);
 }
 
 function startsWith(buf: Buffer, start: number, text: Buffer): boolean {
