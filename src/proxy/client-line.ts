@@ -68,7 +68,7 @@ export function clientLine(session: Session, version: string): string {
     ['psub', subscriptions?.patterns.size ?? 0],
     ['ssub', subscriptions?.shardChannels.size ?? 0],
     ['multi', transaction?.open === true ? transaction.queued.length : -1],
-    ['watch', transaction?.watchedKeys ?? 0],
+    ['watch', transaction?.watched.size ?? 0],
     ['qbuf', session.inputBytes],
     ['qbuf-free', 0],
     ['argv-mem', 0],

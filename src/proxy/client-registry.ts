@@ -125,7 +125,7 @@ function countClients(service: CacheService): ClientCounts {
   }; // prettier-ignore
   for (const session of service.sessions.values()) {
     const { client } = session;
-    const watched = client.transaction?.watchedKeys ?? 0;
+    const watched = client.transaction?.watched.size ?? 0;
     if (client.unblock !== null) total.blocked++;
     if (client.tracking !== null) total.tracking++;
     if ((client.subscriptions?.count ?? 0) > 0) total.pubsub++;

@@ -33,7 +33,8 @@ export interface Transaction {
   /** Connection that watches. */
   watcher: Upstream | null;
   watchedSlot: number;
-  watchedKeys: number;
+  /** Databases and keys: one that is watched twice counts once. */
+  watched: ReadonlySet<string>;
   /** Of the commands, together. */
   sizeBytes: number;
   /** The watch is lost: EXEC will abort. */
@@ -50,7 +51,7 @@ export function newTransaction(): Transaction {
     database: null,
     watcher: null,
     watchedSlot: NO_SLOT,
-    watchedKeys: 0,
+    watched: new Set(),
     sizeBytes: 0,
     broken: false,
   };

@@ -49,10 +49,12 @@ async function watch(session: Session, call: Call): Promise<Buffer> {
   const slots = new Set(keys.map((key) => hashSlot(key, 0, key.length)));
   if (transaction.watchedSlot !== NO_SLOT) slots.add(transaction.watchedSlot);
   if (service.cache.sharding && slots.size > 1) return CROSS_SLOT;
-  transaction.watchedKeys += keys.length;
-  if (transaction.watchedKeys > WATCHED_KEYS_MAXIMUM) {
+  const watched = new Set(transaction.watched);
+  for (const key of keys) watched.add(`${client.database} ${key.toString('latin1')}`);
+  if (watched.size > WATCHED_KEYS_MAXIMUM) {
     return errorReply(`ERR more than ${WATCHED_KEYS_MAXIMUM} watched keys`);
   }
+  transaction.watched = watched;
   const slot = hashSlot(keys[0]!, 0, keys[0]!.length);
   transaction.watchedSlot = slot;
   const { broken } = transaction;
