@@ -26,6 +26,8 @@ interface Result {
   readonly err: string;
 }
 
+const COMMAND_MAXIMUM_MS = 120_000;
+
 suite('the command line, on real nodes', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'springtide-e2e-cli-'));
   let port = 0;
@@ -38,7 +40,8 @@ suite('the command line, on real nodes', () => {
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
       const env = { ...process.env, NO_COLOR: '1', SPRINGTIDE_DATA_DIR: dataDir };
-      const child = spawn(LAUNCHER, args, { env, stdio: 'pipe' });
+      // One that hangs fails its test and no more.
+      const child = spawn(LAUNCHER, args, { env, stdio: 'pipe', timeout: COMMAND_MAXIMUM_MS });
       let [out, err] = ['', ''];
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         out += text;

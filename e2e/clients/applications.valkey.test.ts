@@ -6,6 +6,7 @@ import { RedisStore } from 'connect-redis';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { ServedCache } from '../harness/served-cache.ts';
+import { until } from '../harness/until.ts';
 
 let sharded: ServedCache;
 let unsharded: ServedCache;
@@ -24,11 +25,12 @@ for (const kind of ['sharded', 'unsharded'] as const) {
   /** It prints a warning about every eviction policy but one. */
   const skipVersionCheck = true;
 
-  test(`BullMQ, ${kind} cache: bulk, delays, retries, events`, async () => {
+  test(`BullMQ, ${kind} cache: bulk, delays, retries, events`, async (t) => {
     const { port } = kind === 'sharded' ? sharded : unsharded;
     const connection = { port, maxRetriesPerRequest: null };
     const queue = new Queue('work', { connection, skipVersionCheck, prefix });
     const events = new QueueEvents('work', { connection, skipVersionCheck, prefix });
+    t.after(() => Promise.all([queue.close(), events.close()]));
     await events.waitUntilReady();
     const seen: number[] = [];
     const tried = new Map<number, number>();
@@ -42,6 +44,7 @@ for (const kind of ['sharded', 'unsharded'] as const) {
       },
       { connection, skipVersionCheck, prefix, concurrency: 5 },
     );
+    t.after(() => worker.close());
     const jobs = await queue.addBulk(
       Array.from({ length: 40 }, (_, n) => ({
         name: 'double',
@@ -61,12 +64,10 @@ for (const kind of ['sharded', 'unsharded'] as const) {
     assert.equal(tried.get(3), 2);
     assert.equal((await queue.getJobCounts('completed')).completed, 40);
     await worker.close();
-    await events.close();
     await queue.obliterate({ force: true });
-    await queue.close();
   });
 
-  test(`BullMQ, ${kind} cache: flows and rate limits`, async () => {
+  test(`BullMQ, ${kind} cache: flows and rate limits`, async (t) => {
     const { port } = kind === 'sharded' ? sharded : unsharded;
     const connection = { port, maxRetriesPerRequest: null };
     const flows = new FlowProducer({ connection, skipVersionCheck, prefix });
@@ -81,6 +82,7 @@ for (const kind of ['sharded', 'unsharded'] as const) {
       const values = Object.values(await job.getChildrenValues<number>());
       done.resolve(values.reduce((sum, value) => sum + value, 0));
     }, { connection, skipVersionCheck, prefix }); // prettier-ignore
+    t.after(() => Promise.all([parents, children, flows].map((each) => each.close())));
     await flows.add({
       name: 'sum',
       queueName: 'parents',
@@ -91,14 +93,12 @@ for (const kind of ['sharded', 'unsharded'] as const) {
       })),
     });
     assert.equal(await done.promise, 45);
-    await parents.close();
-    await children.close();
-    await flows.close();
   });
 
-  test(`connect-redis, ${kind} cache`, async () => {
+  test(`connect-redis, ${kind} cache`, async (t) => {
     const { port } = kind === 'sharded' ? sharded : unsharded;
     const client = await createClient({ url: `redis://127.0.0.1:${port}` }).connect();
+    t.after(() => client.destroy());
     const store = new RedisStore({ client, prefix: 'app:' });
     await client.flushAll();
     const session = { cookie: { originalMaxAge: null }, user: 'one' } as never;
@@ -112,16 +112,16 @@ for (const kind of ['sharded', 'unsharded'] as const) {
     assert.equal((await store.all()).length, 29);
     await store.clear();
     assert.equal(await store.length(), 0);
-    client.destroy();
   });
 
-  test(`a socket.io adapter's pattern subscriptions, ${kind} cache`, async () => {
+  test(`a socket.io adapter's pattern subscriptions, ${kind} cache`, async (t) => {
     const { port } = kind === 'sharded' ? sharded : unsharded;
     // As @socket.io/redis-adapter does: one pattern per namespace, request and response channels, binary messages.
     const servers = await Promise.all(
       Array.from({ length: 3 }, async (_, id) => {
         const publisher = new Redis({ port });
         const subscriber = publisher.duplicate();
+        t.after(() => [subscriber, publisher].forEach((each) => each.disconnect()));
         const heard: string[] = [];
         subscriber.on('pmessageBuffer', (_pattern, channel: Buffer, message: Buffer) =>
           heard.push(`${channel} ${message[0]}`),
@@ -135,7 +135,7 @@ for (const kind of ['sharded', 'unsharded'] as const) {
           'socket.io-response#/#',
           `socket.io-response#/#${id}#`,
         );
-        return { publisher, subscriber, heard };
+        return { publisher, heard };
       }),
     );
     const [first] = servers;
@@ -145,12 +145,10 @@ for (const kind of ['sharded', 'unsharded'] as const) {
     await first!.publisher.publish('socket.io-request#/#', Buffer.from([1]));
     await first!.publisher.publish('socket.io-response#/#2#', Buffer.from([2]));
     const everyone = ['socket.io#/#room# 255', 'socket.io-request#/# 1'];
-    for (const [id, { heard, subscriber, publisher }] of servers.entries()) {
+    for (const [id, { heard }] of servers.entries()) {
       const expected = id === 2 ? [...everyone, 'socket.io-response#/#2# 2'] : everyone;
-      while (heard.length < expected.length) await new Promise((resolve) => setTimeout(resolve, 5));
+      await until(() => heard.length >= expected.length);
       assert.deepEqual(heard, expected);
-      subscriber.disconnect();
-      publisher.disconnect();
     }
   });
 }

@@ -35,26 +35,26 @@ const text = (message: { channel: unknown; message: unknown }): Heard => ({
 
 for (const protocol of [ProtocolVersion.RESP2, ProtocolVersion.RESP3]) {
   for (const kind of ['sharded', 'unsharded'] as const) {
-    test(`GlideClient, ${ProtocolVersion[protocol]}, ${kind} cache`, async () => {
+    test(`GlideClient, ${ProtocolVersion[protocol]}, ${kind} cache`, async (t) => {
       const { port } = kind === 'sharded' ? sharded : unsharded;
       const client = await GlideClient.createClient({
         addresses: [{ host: '127.0.0.1', port }],
         protocol,
       });
+      t.after(() => client.close());
       await everyday(client);
       const batch = new Batch(true).set('{t}a', '1').incr('{t}a').get('{t}a');
       assert.deepEqual(await client.exec(batch, true), ['OK', 2, '2']);
-      client.close();
     });
   }
 
-  test(`GlideClusterClient, ${ProtocolVersion[protocol]}`, async () => {
+  test(`GlideClusterClient, ${ProtocolVersion[protocol]}`, async (t) => {
     const addresses = [{ host: '127.0.0.1', port: sharded.port }];
     const client = await GlideClusterClient.createClient({ addresses, protocol });
+    t.after(() => client.close());
     await everyday(client);
     const batch = new ClusterBatch(true).set('{t}a', '1').incr('{t}a').get('{t}a');
     assert.deepEqual(await client.exec(batch, true), ['OK', 2, '2']);
-    client.close();
   });
 }
 
@@ -81,7 +81,7 @@ async function everyday(client: GlideClient | GlideClusterClient): Promise<void>
   await assert.rejects(client.lpush('k', ['x']), /WRONGTYPE/);
 }
 
-test('GlideClusterClient: subscriptions to channels and patterns', async () => {
+test('GlideClusterClient: subscriptions to channels and patterns', async (t) => {
   const addresses = [{ host: '127.0.0.1', port: sharded.port }];
   const { Exact, Pattern } = GlideClusterClientConfiguration.PubSubChannelModes;
   const heard: Heard[] = [];
@@ -97,7 +97,9 @@ test('GlideClusterClient: subscriptions to channels and patterns', async () => {
       },
     },
   });
+  t.after(() => subscriber.close());
   const publisher = await GlideClusterClient.createClient({ addresses });
+  t.after(() => publisher.close());
   await publisher.publish('one', 'news');
   await publisher.publish('two', 'nuts');
   await all;
@@ -105,6 +107,4 @@ test('GlideClusterClient: subscriptions to channels and patterns', async () => {
     { channel: 'news', message: 'one' },
     { channel: 'nuts', message: 'two' },
   ]);
-  subscriber.close();
-  publisher.close();
 });

@@ -92,10 +92,13 @@ async function exercise(client: Client, prefix: string): Promise<void> {
   assert.deepEqual(await client.hgetall(key('h')), { f: '1', g: '2' });
   await client.xadd(key('x'), '*', 'f', 'v');
   const blocked = (client as ioredis.Redis).duplicate();
-  const popped = blocked.blpop(key('queue'), 5);
-  await client.rpush(key('queue'), 'job');
-  assert.deepEqual(await popped, [key('queue'), 'job']);
-  blocked.disconnect();
+  try {
+    const popped = blocked.blpop(key('queue'), 60);
+    await client.rpush(key('queue'), 'job');
+    assert.deepEqual(await popped, [key('queue'), 'job']);
+  } finally {
+    blocked.disconnect();
+  }
   await assert.rejects(client.lpush(key('a'), 'x'), /WRONGTYPE/);
 }
 
@@ -116,13 +119,13 @@ async function subscribeAndPublish(
   await subscriber.punsubscribe();
 }
 
-test('ioredis scanStream and keyPrefix over all shards', async () => {
+test('ioredis scanStream and keyPrefix over all shards', async (t) => {
   const client = new ioredis.Redis({ port: sharded.port, keyPrefix: 'prefix:' });
+  t.after(() => client.disconnect());
   await Promise.all(Array.from({ length: 500 }, (_, i) => client.set(`scan-${i}`, i)));
   const found = new Set<string>();
   for await (const keys of client.scanStream({ match: 'prefix:scan-*', count: 100 })) {
     for (const key of keys as string[]) found.add(key);
   }
   assert.equal(found.size, 500);
-  client.disconnect();
 });

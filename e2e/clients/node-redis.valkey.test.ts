@@ -17,13 +17,14 @@ after(() => Promise.all([sharded?.stop(), unsharded?.stop()]));
 
 for (const RESP of [2, 3] as const) {
   for (const kind of ['sharded', 'unsharded'] as const) {
-    test(`createClient, RESP${RESP}, ${kind} cache`, async () => {
+    test(`createClient, RESP${RESP}, ${kind} cache`, async (t) => {
       const { port } = kind === 'sharded' ? sharded : unsharded;
       const client = await createClient({
         url: `redis://127.0.0.1:${port}`,
         RESP,
         name: 'tester',
       }).connect();
+      t.after(() => client.destroy());
       await client.flushAll();
       await client.set('k', 'v', { expiration: { type: 'EX', value: 100 } });
       assert.equal(await client.get('k'), 'v');
@@ -54,12 +55,13 @@ for (const RESP of [2, 3] as const) {
       assert.ok(keys.includes('h') && keys.includes('x'));
 
       const watching = await client.duplicate().connect();
+      t.after(() => watching.destroy());
       await watching.watch('k');
       await client.set('k', 'changed');
       await assert.rejects(watching.multi().set('k', 'lost').exec(), { name: 'Error' });
-      await watching.close();
 
       const subscriber = await client.duplicate().connect();
+      t.after(() => subscriber.destroy());
       const heard: string[] = [];
       const both = Promise.withResolvers<void>();
       const listener = (message: string, channel: string) => {
@@ -72,14 +74,13 @@ for (const RESP of [2, 3] as const) {
       await client.publish('nuts', 'two');
       await both.promise;
       assert.deepEqual(heard, ['news one', 'nuts two']);
-      await subscriber.close();
-      await client.close();
     });
   }
 }
 
-test('createCluster finds one node that owns everything', async () => {
+test('createCluster finds one node that owns everything', async (t) => {
   const cluster = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${sharded.port}` }] });
+  t.after(() => cluster.destroy());
   await cluster.connect();
   await Promise.all(Array.from({ length: 300 }, (_, i) => cluster.set(`key-${i}`, `${i}`)));
   const values = await Promise.all(Array.from({ length: 300 }, (_, i) => cluster.get(`key-${i}`)));
@@ -96,5 +97,4 @@ test('createCluster finds one node that owns everything', async () => {
   await cluster.sSubscribe('shard', heard.resolve);
   await cluster.sPublish('shard', 'here');
   assert.equal(await heard.promise, 'here');
-  await cluster.close();
 });
