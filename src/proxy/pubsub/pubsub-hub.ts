@@ -13,60 +13,32 @@ import type { RespError } from '../../protocol/resp-value.ts';
 import type { CacheService } from '../cache-service.ts';
 import { errorReply, CLUSTER_DOWN } from '../proxy-error.ts';
 import type { Claim, ClaimOutcome } from './pubsub-claim.ts';
-import { PubSubFeed, type FeedOwner } from './pubsub-feed.ts';
 import { asResp2 } from './pubsub-push.ts';
 import { NO_SLOT } from '../routing/request.ts';
 import type { Session } from '../session.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Topic, type TopicKind } from './topic.ts';
-import { laneHandshake } from '../routing/lane.ts';
+import { TopicPlacer, type PlacerOwner } from './topic-placer.ts';
 
-/** What one user's sessions are subscribed to, and over which connections. */
+/** What one user's sessions are subscribed to. */
 interface Subscriber {
   readonly user: string;
   readonly topics: Record<TopicKind, Map<string, Topic>>;
-  /** Carries channels and patterns. */
-  feed: PubSubFeed | null;
-  /** Carry shard channels, by node. */
-  readonly shardFeeds: Map<number, PubSubFeed>;
 }
 
-/** A topic that could not be placed is tried again after this, then after twice that, up to the maximum. */
-const RETRY_MS = 5;
-const RETRY_MAXIMUM_MS = 100;
-/** Redirections that are followed at once; then each waits. */
-const REDIRECTS_AT_ONCE = 5;
 const HOUSEKEEPING_MS = 1000;
-/** A connection that carries nothing is kept this long: clients that reconnect find it. */
-const FEED_IDLE_MS = 10_000;
-/** After a connection was lost, its node carries no channels and patterns for this long. */
-const AVOID_MS = 1000;
-/** Errors by which a node says that it cannot now, or is not the one. */
-const RETRIED: ReadonlySet<string> = new Set([
-  'MOVED',
-  'ASK',
-  'TRYAGAIN',
-  'CLUSTERDOWN',
-  'LOADING',
-  'MASTERDOWN',
-]);
 
-export class PubSubHub implements FeedOwner {
+export class PubSubHub implements PlacerOwner {
   readonly #service: CacheService;
+  readonly #placer: TopicPlacer;
   readonly #subscribers = new Map<string, Subscriber>();
   /** By session: a session waits for one command at a time. */
   readonly #claims = new Map<Session, Claim>();
-  #homeless = new Set<Topic>();
-  /** Nodes whose connection was lost, and until when others are preferred (performance.now()). */
-  readonly #avoided = new Map<number, number>();
-  #retryTimer: NodeJS.Timeout | null = null;
-  #retryMs = RETRY_MS;
   #housekeeping: NodeJS.Timeout | null = null;
-  #epoch = -1;
-  #closed = false;
 
   constructor(service: CacheService) {
     this.#service = service;
+    this.#placer = new TopicPlacer(service, this);
   }
 
   /**
@@ -94,7 +66,7 @@ export class PubSubHub implements FeedOwner {
     }
     this.#claims.set(session, claim);
     for (const topic of topics) topic.claims.add(claim);
-    for (const topic of claim.missing) if (topic.feed === null) this.#place(topic);
+    for (const topic of claim.missing) if (topic.feed === null) this.#placer.place(topic);
     this.#housekeeping ??= setInterval(() => this.#keepHouse(), HOUSEKEEPING_MS).unref();
   }
 
@@ -185,16 +157,13 @@ export class PubSubHub implements FeedOwner {
   }
 
   close(): void {
-    this.#closed = true;
-    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     if (this.#housekeeping !== null) clearInterval(this.#housekeeping);
-    for (const feed of this.#feeds()) feed.destroy();
+    this.#placer.close();
   }
 
-  // ---- what the connections say --------------------------------------------------------------------------------------
+  // ---- what becomes of the topics ------------------------------------------------------------------------------------
 
   onLive(topic: Topic): void {
-    this.#retryMs = RETRY_MS;
     for (const claim of topic.claims) {
       claim.missing.delete(topic);
       if (claim.missing.size > 0) continue;
@@ -210,121 +179,19 @@ export class PubSubHub implements FeedOwner {
     }
   }
 
-  onDropped(topic: Topic): void {
-    this.#service.router.refresh();
-    this.#place(topic);
-  }
-
-  onRefused(topics: readonly Topic[], error: RespError): void {
-    if (RETRIED.has(error.kind)) {
-      this.#service.router.follow(error);
-      for (const topic of topics) {
-        topic.redirects++;
-        if (error.kind === 'MOVED' && topic.redirects <= REDIRECTS_AT_ONCE) this.#place(topic);
-        else this.#wait(topic);
-      }
-      return;
-    }
-    // A command is refused whole. Which name it was is known when each has gone alone.
-    if (topics.length > 1) {
-      for (const topic of topics) this.#place(topic, true);
-      return;
-    }
+  onDenied(topic: Topic, error: RespError): void {
     const reply = errorReply(error.message);
-    for (const topic of topics) {
-      // Who had it before has lost the right to it: the engine closes such clients, too (acl.c).
-      for (const session of topic.sessions) session.destroy();
-      for (const claim of topic.claims) this.#fail(claim, reply);
-      this.#release(topic);
-    }
+    // Who had it before has lost the right to it: the engine closes such clients, too (acl.c).
+    for (const session of topic.sessions) session.destroy();
+    for (const claim of topic.claims) this.#fail(claim, reply);
+    this.#release(topic);
   }
 
-  onLost(feed: PubSubFeed, topics: readonly Topic[]): void {
-    for (const subscriber of this.#subscribers.values()) {
-      if (subscriber.feed === feed) subscriber.feed = null;
-      if (subscriber.shardFeeds.get(feed.node) === feed) subscriber.shardFeeds.delete(feed.node);
-    }
-    if (this.#closed || topics.length === 0) return;
-    this.#avoided.set(feed.node, performance.now() + AVOID_MS);
-    const elsewhere = this.#isFit(this.#listeningPost());
-    for (const topic of topics) {
-      if (topic.kind === 'shard' || !elsewhere) this.#wait(topic);
-      else this.#place(topic);
-    }
-  }
-
-  // ---- placing -------------------------------------------------------------------------------------------------------
-
-  /** Gives a topic to the connection that should carry it, or lets it wait when there is no node. */
-  #place(topic: Topic, alone = false): void {
-    const { router } = this.#service;
-    const subscriber = this.#subscribers.get(topic.user);
-    const node = topic.kind === 'shard' ? router.ownerOf(topic.slot) : this.#listeningPost();
-    if (subscriber === undefined || node < 0) return this.#wait(topic);
-    let feed =
-      topic.kind === 'shard' ? subscriber.shardFeeds.get(node) : (subscriber.feed ?? undefined);
-    if (feed === undefined || feed.closed) {
-      const opened = this.#open(topic.user, node);
-      if (opened === null) return this.#wait(topic);
-      feed = opened;
-      if (topic.kind === 'shard') subscriber.shardFeeds.set(node, feed);
-      else subscriber.feed = feed;
-    }
-    feed.add(topic, alone);
-  }
-
-  /**
-   * A node for channels and patterns. The one that gets the PUBLISHes, so that its counts are of use; while that is dead,
-   * any other: a message reaches all nodes of a cluster, and the replicas of an unsharded cache.
-   */
-  #listeningPost(): number {
-    const { router } = this.#service;
-    const preferred = router.anyPrimary();
-    if (this.#isFit(preferred)) return preferred;
-    const others = [...router.primaries(), ...router.replicas()];
-    return others.find((node) => this.#isFit(node)) ?? preferred;
-  }
-
-  #isFit(node: number): boolean {
-    return node >= 0 && (this.#avoided.get(node) ?? 0) < performance.now();
-  }
-
-  #open(userName: string, node: number): PubSubFeed | null {
-    const { cache, router } = this.#service;
-    const user = this.#service.user(userName);
-    if (user === undefined) return null;
-    const handshake = laneHandshake({
-      user: userName,
-      secret: user.upstreamSecret,
-      systemSecret: cache.systemSecret,
-      resp: 3,
-      database: 0,
-      readonly: false,
-      sharded: cache.sharding,
-      noTouch: false,
-    });
-    return new PubSubFeed(node, this, (handlers) =>
-      router.connections.openPrivate(node, handshake, handlers),
-    );
-  }
-
-  #wait(topic: Topic): void {
-    if (!topic.wanted || this.#closed) return;
-    this.#homeless.add(topic);
-    this.#retryTimer ??= setTimeout(() => this.#retry(), this.#retryMs);
-  }
-
-  #retry(): void {
-    this.#retryTimer = null;
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAXIMUM_MS);
+  onRetry(): void {
     const now = performance.now();
     for (const claim of this.#claims.values()) {
       if (now > claim.deadlineMs) this.#fail(claim, CLUSTER_DOWN);
     }
-    const homeless = this.#homeless;
-    this.#homeless = new Set();
-    if (homeless.size > 0) this.#service.router.refresh();
-    for (const topic of homeless) if (topic.wanted && topic.feed === null) this.#place(topic);
   }
 
   // ---- claims --------------------------------------------------------------------------------------------------------
@@ -358,8 +225,7 @@ export class PubSubHub implements FeedOwner {
   /** Forgets a topic that nobody wants. */
   #release(topic: Topic): void {
     if (topic.wanted) return;
-    this.#homeless.delete(topic);
-    topic.feed?.remove(topic);
+    this.#placer.forget(topic);
     const topics = this.#subscribers.get(topic.user)?.topics[topic.kind];
     if (topics?.get(topic.name) === topic) topics.delete(topic.name);
   }
@@ -368,7 +234,7 @@ export class PubSubHub implements FeedOwner {
     let subscriber = this.#subscribers.get(user);
     if (subscriber === undefined) {
       const topics = { channel: new Map(), pattern: new Map(), shard: new Map() };
-      subscriber = { user, topics, feed: null, shardFeeds: new Map() };
+      subscriber = { user, topics };
       this.#subscribers.set(user, subscriber);
     }
     return subscriber;
@@ -384,55 +250,16 @@ export class PubSubHub implements FeedOwner {
     return topic;
   }
 
-  #feeds(): PubSubFeed[] {
-    return [...this.#subscribers.values()].flatMap(({ feed, shardFeeds }) => [
-      ...(feed === null ? [] : [feed]),
-      ...shardFeeds.values(),
-    ]);
-  }
-
-  /** Moves shard channels from nodes that do not hear their slot any more, should such a node not have said so itself. */
-  #followSlots(): void {
-    const { router } = this.#service;
-    if (router.epoch === this.#epoch) return;
-    this.#epoch = router.epoch;
-    for (const { topics } of this.#subscribers.values()) {
-      for (const topic of topics.shard.values()) {
-        const owner = router.ownerOf(topic.slot);
-        const { feed } = topic;
-        // A replica of the owner hears what the owner hears.
-        if (
-          feed === null ||
-          owner < 0 ||
-          router.nodes[feed.node]?.primaryIndex === owner ||
-          feed.node === owner
-        )
-          continue;
-        feed.remove(topic);
-        this.#place(topic);
-      }
-    }
+  *#shardTopics(): Iterable<Topic> {
+    for (const { topics } of this.#subscribers.values()) yield* topics.shard.values();
   }
 
   #keepHouse(): void {
-    const now = performance.now();
-    for (const feed of this.#feeds()) {
-      const owedMs = feed.owedSinceMs === 0 ? 0 : now - feed.owedSinceMs;
-      if (feed.idleSinceMs !== 0 && now - feed.idleSinceMs > FEED_IDLE_MS) feed.destroy();
-      else if (owedMs > this.#service.cache.deadlineMs) {
-        feed.destroy(
-          new Error(`the node has not answered for ${this.#service.cache.deadlineMs} ms`),
-        );
-      } else if (this.#service.router.nodes[feed.node]?.known !== true) {
-        feed.destroy(new Error('the node is not of this cache any more'));
-      } else if (owedMs === 0) feed.fence(null);
-    }
-    this.#followSlots();
-    for (const [user, subscriber] of this.#subscribers) {
-      const { topics } = subscriber;
-      const empty = topics.channel.size + topics.pattern.size + topics.shard.size === 0;
-      if (empty && subscriber.feed === null && subscriber.shardFeeds.size === 0)
-        this.#subscribers.delete(user);
+    this.#placer.keepHouse();
+    this.#placer.followSlots(this.#shardTopics());
+    for (const { user, topics } of this.#subscribers.values()) {
+      const count = topics.channel.size + topics.pattern.size + topics.shard.size;
+      if (count === 0 && !this.#placer.serves(user)) this.#subscribers.delete(user);
     }
     if (this.#subscribers.size === 0 && this.#housekeeping !== null) {
       clearInterval(this.#housekeeping);
