@@ -90,7 +90,7 @@ function describe(user: CacheUser, value: RespValue): RespValue {
 
 /** Secrets, and where and how the nodes lie on their machines: of no use to a client. */
 const HIDDEN_SETTINGS =
-  /^(requirepass|(master|primary)(auth|user)|aclfile|dir|dbfilename|append(dirname|filename)|logfile|pidfile|unixsocket.*|hash-seed|(replica|slave)of|(replica|slave)-announce-.*|cluster-(config-file|port|announce-.*)|bind-source-addr|tls-.*(file|pass|dir|ciphers|ciphersuites)|syslog-ident|availability-zone|rdma-.*|.*cpulist)$/;
+  /^(requirepass|(master|primary)(auth|user)|aclfile|dir|dbfilename|append(dirname|filename)|logfile|pidfile|unixsocket.*|hash-seed|(replica|slave)-announce-.*|cluster-(config-file|port|announce-.*)|bind-source-addr|tls-.*(file|pass|dir|ciphers|ciphersuites)|syslog-ident|availability-zone|rdma-.*|.*cpulist)$/;
 
 /** CONFIG GET: the nodes' settings are alike; what belongs to the cache is the cache's. */
 async function configGet(session: Session, call: Call): Promise<Buffer> {
@@ -124,6 +124,8 @@ async function configGet(session: Session, call: Call): Promise<Buffer> {
 function ownSettings(session: Session, cache: TopologyCache): Readonly<Record<string, string>> {
   const { limits } = cache;
   const port = String(session.reader ? cache.readerPort : cache.port);
+  // As ROLE says.
+  const primary = session.reader ? `${cache.announceHost} ${cache.port}` : '';
   const pubsub = [
     limits.pubsubOutputHardBytes,
     limits.pubsubOutputSoftBytes,
@@ -133,6 +135,8 @@ function ownSettings(session: Session, cache: TopologyCache): Readonly<Record<st
     port: cache.tls?.mode === 'required' ? '0' : port,
     'tls-port': cache.tls === null ? '0' : port,
     bind: cache.bind,
+    replicaof: primary,
+    slaveof: primary,
     maxclients: String(limits.connectionsMaximum),
     databases: String(cache.databases),
     'proto-max-bulk-len': String(limits.bulkMaximumBytes),

@@ -26,6 +26,22 @@ for (const line of ['9.1', '8.0'] as const) {
     });
     after(() => cache.close());
 
+    it('RESET leaves the library and what it can do, and nothing else', async () => {
+      for (const each of [await cache.client(), await cache.plainClient()]) {
+        await each.raw('CLIENT', 'CAPA', 'redirect');
+        await each.expectOk('CLIENT', 'SETINFO', 'LIB-NAME', 'library');
+        await each.expectOk('CLIENT', 'SETINFO', 'LIB-VER', '1.2');
+        await each.expectOk('CLIENT', 'SETNAME', 'name');
+        await each.expectOk('CLIENT', 'NO-EVICT', 'ON');
+        await each.raw('RESET');
+        const fields = fieldsOf(await each.text('CLIENT', 'INFO'));
+        const shown = ['name', 'flags', 'capa', 'lib-name', 'lib-ver'].map((name) =>
+          fields.get(name),
+        );
+        assert.deepEqual(shown, ['', 'N', line === '8.0' ? undefined : 'r', 'library', '1.2']);
+      }
+    });
+
     it('has lines with the fields of the engine, in its order', async () => {
       const [mine, theirs] = [
         await client.text('CLIENT', 'INFO'),

@@ -142,7 +142,9 @@ function reset(session: Session): Buffer {
   session.client.monitor?.close();
   session.client.tracking?.close();
   service.hub.leave(session);
-  Object.assign(session.client, newClientState());
+  // The library behind the connection and what it can do stay as they are.
+  const { libName, libVersion, redirect } = session.client;
+  Object.assign(session.client, newClientState(), { libName, libVersion, redirect });
   session.authenticated = false;
   service.login.begin(session);
   return RESET_REPLY;
