@@ -1,8 +1,10 @@
 /** `springtide bench`: measures a cache that runs, beside direct connections to nodes of the bench's own. */
+import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { messageOf } from '../lib/errors.ts';
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
+import type { ApiClient } from './api-client.ts';
 import { keyCount, localAddress } from './cache-words.ts';
 import { CliError } from './cli-error.ts';
 import {
@@ -14,7 +16,7 @@ import {
   type DataDirOption,
 } from './command-options.ts';
 import { formatCount } from '../lib/human-units.ts';
-import { ask, askPassword, readPasswordLines } from './password-input.ts';
+import { ask } from './password-input.ts';
 import type { Terminal } from './terminal.ts';
 
 interface CliBenchOptions extends DataDirOption {
@@ -23,8 +25,6 @@ interface CliBenchOptions extends DataDirOption {
   readonly repetitions: number;
   readonly seconds: number;
   readonly direct: boolean;
-  readonly user?: string;
-  readonly passwordFile?: string;
   readonly svg?: string;
   readonly yes?: boolean;
   readonly json?: boolean;
@@ -55,8 +55,6 @@ export function registerBench(program: Command, terminal: Terminal): void {
         .option('--repetitions <count>', 'medians are taken over so many runs', integer(1, 100), 1)
         .option('--seconds <count>', 'about how long one run lasts', integer(1, 600), 2)
         .option('--no-direct', 'leave out the comparison with direct connections')
-        .option('-u, --user <user>', 'log in as this user')
-        .option('--password-file <file>', 'its password; - is standard input (default: asked)')
         .option('--svg <file>', 'draw the results')
         .option('-y, --yes', 'do not ask before writing into a cache that holds keys'),
     ),
@@ -66,14 +64,41 @@ export function registerBench(program: Command, terminal: Terminal): void {
     const cache = await client.call<CacheStatus>('GET', `/v1/caches/${encodeURIComponent(name)}`);
     if (options.svg !== undefined) requireWritable(options.svg);
     await confirm(cache, options, terminal);
-    const password =
-      options.user === undefined
-        ? undefined
-        : options.passwordFile === undefined
-          ? await askPassword(`Password of user ${options.user}`, terminal, { again: false })
-          : readPasswordLines(options.passwordFile)[0];
-    await measure(cache, status, password, options, terminal);
+    const user = await createUser(client, name);
+    try {
+      await measure(cache, status, user, options, terminal);
+    } finally {
+      await client.call('DELETE', userPath(name, user.username));
+    }
   });
+}
+
+interface BenchUser {
+  readonly username: string;
+  readonly password: string;
+}
+
+/**
+ * valkey-benchmark takes a password on its command line only, where everybody on the machine can read it: so it gets one
+ * that is good for the bench's own keys, until the bench ends.
+ */
+async function createUser(client: ApiClient, cacheName: string): Promise<BenchUser> {
+  const user = {
+    username: `springtide-bench-${randomBytes(4).toString('hex')}`,
+    password: randomBytes(24).toString('base64url'),
+  };
+  await client.call('PUT', userPath(cacheName, user.username), {
+    body: {
+      enabled: true,
+      passwords: [user.password],
+      rules: '~springtide-bench:* +@all -@dangerous +info +config|get',
+    },
+  });
+  return user;
+}
+
+function userPath(cacheName: string, user: string): string {
+  return `/v1/caches/${encodeURIComponent(cacheName)}/users/${encodeURIComponent(user)}`;
 }
 
 /** Told before the run, not after minutes of it. */
@@ -104,7 +129,7 @@ async function confirm(
 async function measure(
   cache: CacheStatus,
   status: SystemStatus,
-  password: string | undefined,
+  user: BenchUser,
   options: CliBenchOptions,
   terminal: Terminal,
 ): Promise<void> {
@@ -145,10 +170,7 @@ async function measure(
           address: localAddress(cache),
           tls,
           shards: cache.spec.shards,
-          credentials: {
-            ...(options.user === undefined ? {} : { username: options.user }),
-            ...(password === undefined ? {} : { password }),
-          },
+          credentials: user,
           pids: { proxy: pids(status.proxies), node: pids(cache.nodes), other: [] },
         },
       },

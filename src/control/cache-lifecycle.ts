@@ -6,7 +6,6 @@
  *   modifying, not formed (none of its nodes was left) -> the same way
  *   deleting -> proxies let go -> nodes stop -> directories and records are removed
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { NodeError } from '../engine/node-error.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -16,6 +15,7 @@ import type { Fleet } from './fleet.ts';
 import type { RunResult } from './keyed-queue.ts';
 import { planLifecycle } from './policies/plan-lifecycle.ts';
 import type { Ports } from './ports.ts';
+import type { ServingBoard } from './serving-board.ts';
 import type { StepContext } from './step-context.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord } from './store-records.ts';
@@ -25,14 +25,6 @@ export interface LifecycleObserver {
   progress(cacheId: string, step: string, fraction: number): void;
   /** The cache reached the state that was asked for (`available`, or gone), or never will. */
   settled(cacheId: string, error: ControlError | null): void;
-}
-
-/** What the proxies say about serving. */
-export interface ServingBoard {
-  /**
-   * Whether every live proxy serves the topology of now; `failures`: what proxies said of this cache.
-   */
-  serving(cacheName: string): { readonly all: boolean; readonly failures: readonly string[] };
 }
 
 export interface LifecycleDependencies {
@@ -134,18 +126,14 @@ export class CacheLifecycle {
 
   /** Proxies that cannot listen are named in the cache's reason; the ones that can do serve it. */
   async #untilServed(cache: CacheRecord, signal: AbortSignal): Promise<readonly string[]> {
-    const deadline = Date.now() + SERVING_TIMEOUT_MS;
-    for (;;) {
-      const { all, failures } = this.#deps.proxies.serving(cache.name);
-      if (all) return failures;
-      if (Date.now() > deadline) {
-        return [
-          ...failures,
-          `not every proxy has opened the endpoint after ${SERVING_TIMEOUT_MS / 1000} s`,
-        ];
-      }
-      await delay(10, undefined, { signal });
-    }
+    const { all, failures } = await this.#deps.proxies.settled(
+      cache.name,
+      SERVING_TIMEOUT_MS,
+      signal,
+    );
+    if (all) return failures;
+    const late = `not every proxy has opened the endpoint after ${SERVING_TIMEOUT_MS / 1000} s`;
+    return [...failures, late];
   }
 
   async #fail(cache: CacheRecord, error: unknown): Promise<RunResult> {
@@ -177,8 +165,7 @@ export class CacheLifecycle {
     await this.#deps.drainShards(cache);
     const context = this.#deps.context(cache, AbortSignal.abort());
     context.publish();
-    const deadline = Date.now() + RELEASE_TIMEOUT_MS;
-    while (!proxies.serving(cache.name).all && Date.now() < deadline) await delay(10);
+    await proxies.settled(cache.name, RELEASE_TIMEOUT_MS);
     observer.progress(cache.id, 'Stopping nodes', 0.4);
     const nodes = store.nodes(cache.id);
     // A primary that is told to go waits for its replicas; these go first, and nothing is worth waiting for.

@@ -55,6 +55,8 @@ export interface ControlPlaneOptions {
 
 /** How often certificates are looked at; they are renewed 30 days before their end. */
 const RENEWAL_MS = 12 * 3_600_000;
+/** A proxy that has not taken a change of users by then hangs, or is being restarted, and will have it from its start. */
+const USERS_SETTLED_MS = 1_000;
 const NODE_STOP_GRACE_MS = 2_000;
 
 export class ControlPlane {
@@ -135,7 +137,10 @@ export class ControlPlane {
     this.#users = new UserAdmin({
       store: this.#store,
       fleet: this.#fleet,
-      publish: () => this.#proxies.publish(),
+      publish: async (cache) => {
+        this.#proxies.publish();
+        await this.#proxies.board.settled(cache.name, USERS_SETTLED_MS);
+      },
       syncNodes: (cache) => this.#lanes.settleCache(cache.id),
       event: (cache, kind, message) => this.#journal.event(cache.name, kind, message),
     });

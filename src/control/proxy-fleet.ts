@@ -5,11 +5,10 @@
 import type { Logger } from 'pino';
 import type { ProxyStatus } from '../model/admin-api.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
-import type { ServingBoard } from './cache-lifecycle.ts';
 import type { Journal } from './journal.ts';
 import { PlaneLinkServer } from './plane-link-server.ts';
 import { ProxySupervisor } from './proxy-supervisor.ts';
-import { servingBoard } from './serving-board.ts';
+import { servingBoard, type ServingBoard } from './serving-board.ts';
 import type { Store } from './store.ts';
 import type { TopologySource } from './topology-source.ts';
 import { UsageBoard } from './usage-board.ts';

@@ -21,7 +21,8 @@ import type { CacheRecord } from './store-records.ts';
 export interface UserAdminDependencies {
   readonly store: Store;
   readonly fleet: Fleet;
-  publish(): void;
+  /** Sends the users to the proxies; resolves when all of them have them, or are given up for now. */
+  publish(cache: CacheRecord): Promise<void>;
   /** Brings the nodes' rules to the store's; resolves when all live nodes have them, or were given up for now. */
   syncNodes(cache: CacheRecord): Promise<void>;
   event(cache: CacheRecord, kind: string, message: string): void;
@@ -49,7 +50,7 @@ export class UserAdmin {
     if (change.rules !== undefined) await this.#judge(cache, after.rules);
     this.#deps.store.durable(() => this.#deps.store.putUser(cache.id, after));
     if (before === undefined || before.rules !== after.rules) await this.#deps.syncNodes(cache);
-    this.#deps.publish();
+    await this.#deps.publish(cache);
     this.#deps.event(
       cache,
       before === undefined ? 'user-created' : 'user-modified',
@@ -65,7 +66,7 @@ export class UserAdmin {
       throw new ControlError('UserNotFound', `cache ${cache.name} has no user ${name}`);
     }
     store.durable(() => store.deleteUser(cache.id, name));
-    this.#deps.publish();
+    await this.#deps.publish(cache);
     await this.#deps.syncNodes(cache);
     this.#deps.event(cache, 'user-deleted', `user ${name} of cache ${cache.name} was deleted`);
   }
