@@ -51,7 +51,7 @@ function read(words: readonly Argument[]): {
 const INCOMPLETE = new Set(['sort', 'georadius', 'georadiusbymember']);
 
 /** What they name is routed as a key is, and is none: a shard channel, a cursor. */
-const ROUTED_ONLY = new Set(['spublish', 'clusterscan']);
+const ROUTED_ONLY = new Set(['spublish', 'ssubscribe', 'sunsubscribe', 'clusterscan']);
 
 test('keys are where the engine finds them', async () => {
   let compared = 0;
