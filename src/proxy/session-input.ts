@@ -112,7 +112,11 @@ export class SessionInput {
   #feed(chunk: Buffer, length: number): void {
     const partial = this.#partial!;
     partial.append(chunk, length);
-    if (partial.sizeBytes > SMALL_BYTES) this.#owner.noteMemory();
+    if (partial.sizeBytes > SMALL_BYTES) {
+      this.#owner.noteMemory();
+      // Too much: it was given up.
+      if (this.#partial === null) return;
+    }
     if (partial.sizeBytes < partial.scanner.need) {
       this.#checkSize(partial.sizeBytes);
       return;

@@ -144,18 +144,16 @@ export class SessionOutput implements Flushable {
   }
 
   cutSlowReader(): void {
-    this.cut('cut a client that does not read its replies');
+    if (this.#socket.destroyed) return;
+    this.tellCut('cut a client that does not read its replies', this.sizeBytes);
+    this.#socket.destroy();
   }
 
-  /** Ends the connection of a client for which more would have to be held than may be. */
-  cut(why: string): void {
-    if (this.#socket.destroyed) return;
+  /** Log and metrics get to know. */
+  tellCut(why: string, heldBytes: number): void {
+    const { cache, log } = this.#router;
     this.#meter.slowReadersCut++;
-    this.#router.log.warn(
-      { cache: this.#router.cache.name, client: this.#owner.id, waitingBytes: this.sizeBytes },
-      why,
-    );
-    this.#socket.destroy();
+    log.warn({ cache: cache.name, client: this.#owner.id, heldBytes }, why);
   }
 
   /**

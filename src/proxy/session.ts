@@ -116,8 +116,17 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     if (!this.closed && !this.socket.destroyed) this.service.memory.note(this);
   }
 
+  /** One that is sending a request can be told; one that does not read cannot. */
   cutForMemory(): void {
-    this.#output.cut('cut the client that takes most of the memory that clients may take');
+    const { memoryBytes } = this;
+    const sending = this.#input.sizeBytes > memoryBytes / 2 && this.outputBytes === 0;
+    this.#input.clear();
+    this.#output.tellCut(
+      'cut the client for which most is held: all together is too much',
+      memoryBytes,
+    );
+    if (sending) this.fail(OUT_OF_MEMORY);
+    else this.socket.destroy();
   }
 
   /** Called when the connection closes: a blocked command's connection goes with it. */
@@ -421,5 +430,7 @@ function mayWrite({ command, group }: PlannedCommand): boolean {
   return (command.flags & FLAG_WRITE) !== 0 || group === 'script';
 }
 
+const OUT_OF_MEMORY =
+  'ERR this request and what other clients have under way take more memory than this endpoint may use; try again later';
 const MINUS = 45;
 const ADMIN_GROUP = COMMAND_GROUPS.indexOf('admin');

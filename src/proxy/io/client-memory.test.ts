@@ -64,7 +64,7 @@ describe('ClientMemory', () => {
     let collections = 0;
     const memory = new ClientMemory(Infinity, () => collections++);
     const give = (bytes: number): void => memory.drop(holding(memory, bytes));
-    give(1024 * SMALL_BYTES - 1);
+    give(1000 * SMALL_BYTES);
     t.mock.timers.tick(10_000);
     assert.equal(collections, 0);
     give(1024 * SMALL_BYTES);
@@ -72,6 +72,18 @@ describe('ClientMemory', () => {
     t.mock.timers.tick(10_000);
     assert.equal(collections, 1);
     give(SMALL_BYTES + 1);
+    t.mock.timers.tick(10_000);
+    assert.equal(collections, 1);
+  });
+
+  it('collects after very many connections that held nothing', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let collections = 0;
+    const memory = new ClientMemory(Infinity, () => collections++);
+    for (let i = 0; i < 1000; i++) memory.drop(new Holder());
+    t.mock.timers.tick(10_000);
+    assert.equal(collections, 0);
+    for (let i = 0; i < 9000; i++) memory.drop(new Holder());
     t.mock.timers.tick(10_000);
     assert.equal(collections, 1);
   });

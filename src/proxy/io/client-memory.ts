@@ -19,6 +19,8 @@ export const SMALL_BYTES = 64 * 1024;
 /** So much given back is worth a collection when nothing more comes: until then the dead buffers stay. */
 const COLLECT_BYTES = 64 * 1024 * 1024;
 const COLLECT_AFTER_MS = 1000;
+/** What a connection leaves behind that held nothing: ten thousand of them are much, too. */
+const CONNECTION_BYTES = 10 * 1024;
 
 export class ClientMemory {
   readonly #maximumBytes: number;
@@ -52,9 +54,10 @@ export class ClientMemory {
     }
   }
 
-  /** The holder is gone. */
+  /** The holder's connection is gone. */
   drop(holder: MemoryHolder): void {
     if (holder.memoryCounted) this.#count(holder, 0);
+    this.#onFreed(CONNECTION_BYTES);
   }
 
   close(): void {
