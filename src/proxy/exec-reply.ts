@@ -21,6 +21,8 @@ export async function execReply(
   const scanner = new ReplyScanner();
   let pos = executed.indexOf(LF) + 1;
   for (const { planned, answer, amend } of queued) {
+    // Nobody hears it any more, and nobody would take its subscriptions back.
+    if (session.closed) return executed;
     if (answer !== null) {
       elements.push(await answered(session, planned, answer));
       continue;

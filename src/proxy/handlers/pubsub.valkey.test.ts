@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { converse, type Step } from '../../../e2e/harness/converse.ts';
 import { migrateSlots } from '../../../e2e/harness/move-slots.ts';
@@ -226,6 +228,24 @@ for (const sharding of [true, false]) {
       );
       assert.match((await client.raw('EXEC')).toString(), /^-EXECABORT /);
       assert.equal(await client.text('PUBLISH', 'unheard', 'message'), '0');
+    });
+
+    it('a client that goes while EXEC is under way is subscribed to nothing', async () => {
+      const other = await cache.client();
+      const socket = connect({ port: cache.cache.port });
+      await once(socket, 'connect');
+      socket.write(encodeRequest(['CLIENT', 'SETNAME', 'ghost']));
+      await once(socket, 'data');
+      for (const node of cache.nodes) await node.admin.expectOk('CLIENT', 'PAUSE', '300', 'ALL');
+      const commands = [['MULTI'], ['SET', 'gone', 'yes'], ['SUBSCRIBE', 'gone'], ['EXEC']];
+      socket.write(Buffer.concat(commands.map((command) => encodeRequest(command))));
+      await once(socket, 'data');
+      socket.resetAndDestroy();
+      await until(async () => !(await other.text('CLIENT', 'LIST')).includes('name=ghost'));
+      await until(async () => (await other.raw('GET', 'gone')).toString() === '$3\r\nyes\r\n');
+      const counts = await other.raw('PUBSUB', 'NUMSUB', 'gone');
+      assert.equal(counts.toString(), '*2\r\n$4\r\ngone\r\n:0\r\n');
+      assert.equal(await upstreamTotal(cache.nodes, 'gone'), 0);
     });
 
     it('leaves nothing at the nodes when its clients have gone', async () => {
