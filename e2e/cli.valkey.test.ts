@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import type {
   SystemStatus,
   UserStatus,
 } from '../src/model/admin-api.ts';
+import type { BenchResults } from '../bench/sample.ts';
 import { dataDirPaths } from '../src/model/data-dir.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../bin/springtide', import.meta.url));
@@ -151,6 +152,31 @@ suite('the command line, on real nodes', () => {
     assert.equal(await valkey('main', 'GET', 'greeting'), 'hello');
   });
 
+  test('bench needs nobody’s password, and leaves neither keys nor users', async () => {
+    const before = await json<UserStatus[]>('user', 'list', 'safe');
+    const { results, commandLines } = await benchWatched();
+    assert.deepEqual(results.failures, []);
+    assert.ok(results.samples.every(({ requestsPerSecond }) => requestsPerSecond > 0));
+    assert.ok(commandLines.length > 0, 'valkey-benchmark was never seen');
+    for (const line of commandLines) {
+      assert.match(line, /--user springtide-bench-[0-9a-f]{8} /);
+      assert.doesNotMatch(line, /correct horse/);
+    }
+    assert.deepEqual(await json<UserStatus[]>('user', 'list', 'safe'), before);
+    assert.equal(await valkey('safe', 'DBSIZE'), '1');
+  });
+
+  /** Measures the cache "safe", looking at what everybody on the machine can see of it. */
+  async function benchWatched() {
+    const commandLines: string[] = [];
+    const watch = setInterval(() => commandLines.push(...benchmarkCommandLines()), 20);
+    const words = 'bench safe --yes --no-direct --clients 2 --pipeline 4 --seconds 1 --json';
+    const { exitCode, out, err } = await run(words.split(' '));
+    clearInterval(watch);
+    assert.equal(exitCode, 0, err);
+    return { results: JSON.parse(out) as BenchResults, commandLines };
+  }
+
   test('engines in use are shown and stay', async () => {
     const engines = await json<EngineStatus[]>('engine', 'list');
     assert.deepEqual(engines.find(({ line }) => line === '9.1')!.usedBy.toSorted(), [
@@ -247,5 +273,19 @@ function listen(port: number) {
     const server = createServer();
     server.once('error', reject);
     server.listen(port, '127.0.0.1', () => resolve(server));
+  });
+}
+
+/** Command lines of valkey-benchmark that log in as a user of springtide bench. */
+function benchmarkCommandLines(): string[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const line = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      return line.includes('valkey-benchmark') && line.includes('springtide-bench') ? [line] : [];
+    } catch {
+      // It ended between the list and the look.
+      return [];
+    }
   });
 }
