@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Command } from '../protocol/command-table.ts';
 import { decodeReply, encodeReply, type RespValue } from '../protocol/resp-value.ts';
 import { mergeByKey, mergeReplies } from './merge-replies.ts';
