@@ -57,9 +57,8 @@ before(async () => {
   port = cache.port;
 });
 after(async () => {
-  await proxy?.drain(0);
   for (const link of links) link.close();
-  await farm.stopAll();
+  await Promise.all([farm.stopAll(), proxy?.drain(0)]);
   rmSync(dir, { recursive: true, force: true });
 });
 

@@ -3,12 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Ports } from '../../src/control/ports.ts';
 import { installEngine } from '../../src/engine/catalogue.ts';
-import { launchNode, type NodeExit, type RunningNode } from '../../src/engine/launch.ts';
+import { launchNode, type RunningNode } from '../../src/engine/launch.ts';
 import type { NodeSettings } from '../../src/engine/node-config.ts';
 import type { EngineLine } from '../../src/model/cache-spec.ts';
 import { SYSTEM_USER_NAME } from '../../src/model/user.ts';
 import { followFirst, formCluster } from './form-cluster.ts';
 import { RawClient } from './raw-client.ts';
+import { until } from './until.ts';
 
 /** What every node of the harness knows the proxies by. */
 export const UPSTREAM_SECRET = 'secret-of-default';
@@ -76,9 +77,10 @@ export class TestNode {
   }
 
   /** SIGKILL, as an out-of-memory killer does it; resolves when it has ended. */
-  kill(): Promise<NodeExit> {
+  async kill(): Promise<void> {
     this.signal('SIGKILL');
-    return this.#running.exited;
+    // Its `exited` keeps no process waiting: a test that has nothing else to do would end before.
+    await until(() => !this.#alive);
   }
 }
 
