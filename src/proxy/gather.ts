@@ -1,15 +1,23 @@
 /** Gathers the replies of the parts of one request; the merged one takes the request's place in its session. */
 import type { PlannedCommand } from './command-book.ts';
-import { REQUEST_RETRYING, type Request } from './routing/request.ts';
+import {
+  REQUEST_DONE,
+  REQUEST_RETRYING,
+  type Request,
+  type RequestParts,
+} from './routing/request.ts';
 import type { RequestSink } from './routing/request-sink.ts';
+import { hideMove } from './routing/retry-queue.ts';
 import type { Session } from './session.ts';
 
-export class Gather implements RequestSink {
+export class Gather implements RequestSink, RequestParts {
   readonly #session: Session;
   readonly #planned: PlannedCommand;
   readonly #merge: (replies: readonly Buffer[]) => Buffer;
   readonly #place: Request;
   readonly #replies: Buffer[];
+  /** Parts that wait for another try: they are in no session's list, their place waits for them. */
+  readonly #waiting = new Set<Request>();
   #missing: number;
   #sizeBytes = 0;
 
@@ -57,18 +65,31 @@ export class Gather implements RequestSink {
     router.route(request);
   }
 
-  onRetrying(): void {
+  onRetrying(part: Request): void {
     if (this.#session.closed) return;
-    // Its parts are in no session's list: their place waits for them.
+    this.#waiting.add(part);
     this.#place.state = REQUEST_RETRYING;
+    this.#place.parts = this;
     this.#session.onRetrying();
+  }
+
+  giveUp(isOvertaken: (part: Request) => boolean): void {
+    for (const part of this.#waiting) {
+      if (part.state !== REQUEST_RETRYING || !isOvertaken(part)) continue;
+      part.state = REQUEST_DONE;
+      part.superseded = true;
+      hideMove(part);
+      this.onReply(part, part.replyBuf!, part.replyStart, part.replyEnd);
+    }
   }
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
     const { keptBytes } = request;
     this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
-    this.#session.service.router.pool.give(request);
+    this.#waiting.delete(request);
     this.#missing--;
+    if (!this.#session.closed) this.#session.onPartAnswered(request, this.#place);
+    if (!request.superseded) this.#session.service.router.pool.give(request);
     if (this.#session.closed) return;
     this.#hold(end - start - keptBytes);
     if (this.#missing > 0) return;

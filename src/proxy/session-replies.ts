@@ -15,6 +15,7 @@ import {
   REQUEST_DONE,
   REQUEST_RETRYING,
   type Request,
+  type RequestParts,
   type RequestPool,
 } from './routing/request.ts';
 import type { RequestSink } from './routing/request-sink.ts';
@@ -99,7 +100,7 @@ export class SessionReplies implements RequestSink {
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
     if (buf[start] === MINUS) this.#meter.failed(buf, start, end);
     if (request.part >= 0) this.#meter.answered(request.part, this.#turn.nowUs - request.startedUs);
-    if (this.#retrying > 0) this.#settleRetries(request);
+    if (this.#retrying > 0) this.#settleRetries(request, request);
     request.state = REQUEST_DONE;
     if (request.keptBytes > 0) this.hold(-request.keptBytes);
     if (request !== this.#head) {
@@ -137,6 +138,11 @@ export class SessionReplies implements RequestSink {
 
   onRetrying(): void {
     this.#retrying++;
+  }
+
+  /** A part of what stands in this place has run, or may have. */
+  onPartAnswered(part: Request, place: Request): void {
+    if (this.#retrying > 0) this.#settleRetries(part, place);
   }
 
   /** A reply, or a part of one, waits; a negative number: it does not any more. */
@@ -225,16 +231,22 @@ export class SessionReplies implements RequestSink {
     else this.#output.writeStable(request.replyParts);
   }
 
-  /** An earlier request that waits and that this one has overtaken gets the error that made it wait. */
-  #settleRetries(done: Request): void {
+  /**
+   * An earlier request that waits and that this one has overtaken gets the error that made it wait.
+   *
+   * @param place of `done` in the list: itself, or what it is a part of
+   */
+  #settleRetries(done: Request, place: Request): void {
     // One that has an error from a try of its own has not run.
     const ran = done.replyBuf === null;
     const isOvertaken = overtakenBy(done);
+    const split: RequestParts[] = [];
     let waiting = 0;
     let before = true;
     for (let request = this.#head; request !== null; request = request.next) {
-      if (request === done) before = false;
+      if (request === place) before = false;
       if (request.state !== REQUEST_RETRYING) continue;
+      if (ran && before && request.parts !== null) split.push(request.parts);
       if (ran && before && isOvertaken(request)) {
         request.state = REQUEST_DONE;
         request.superseded = true;
@@ -245,6 +257,8 @@ export class SessionReplies implements RequestSink {
       }
     }
     this.#retrying = waiting;
+    // Last: the place of one that has all its parts then is answered, and the list changes.
+    for (const parts of split) parts.giveUp(isOvertaken);
   }
 }
 

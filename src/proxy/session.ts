@@ -311,6 +311,11 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     this.#replies.hold(sizeBytes);
   }
 
+  /** A part of what stands in a place that was reserved has been answered. */
+  onPartAnswered(part: Request, place: Request): void {
+    this.#replies.onPartAnswered(part, place);
+  }
+
   /** What stands in a place that was reserved has begun to wait for another try. */
   onRetrying(): void {
     this.#replies.onRetrying();

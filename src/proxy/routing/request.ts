@@ -21,6 +21,12 @@ export const REQUEST_DONE = 3;
 /** Slot of a request that names no key. */
 export const NO_SLOT = -1;
 
+/** What a request in a session's list stands for, when it is sent in parts. */
+export interface RequestParts {
+  /** Answers those that wait for another try and that a later request has overtaken. */
+  giveUp(isOvertaken: (part: Request) => boolean): void;
+}
+
 export class Request {
   /** Who gets the reply. */
   sink: RequestSink | null = null;
@@ -57,6 +63,8 @@ export class Request {
   skippedError: Buffer | null = null;
   /** Which part of a split request this is. */
   part = 0;
+  /** Of a place in a session's list: its parts, once one of them waits for another try. */
+  parts: RequestParts | null = null;
   startedUs = 0;
   deadlineUs = 0;
   tries = 0;
@@ -104,6 +112,7 @@ export class RequestPool {
     request.muted = false;
     request.skippedError = null;
     request.part = 0;
+    request.parts = null;
     request.tries = 0;
     request.deadlineUs = 0;
     request.replyBuf = null;
