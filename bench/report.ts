@@ -1,4 +1,4 @@
-/** The results as text: one table per kind of load, idle connections, goals. Plain ASCII columns, fit for a terminal and a file. */
+/** The results as text: one table per kind of load, idle connections; the goals apart. Plain ASCII columns, fit for a terminal and a file. */
 import { checkGoals, type Check } from './goals.ts';
 import type { BenchResults, IdleResult } from './sample.ts';
 import { cellsOf, median, sameCell, summarise, type CellSummary } from './summary.ts';
@@ -33,9 +33,13 @@ export function renderReport(results: BenchResults): string {
     );
     sections.push(`Failed runs (not counted):\n${lines.join('\n')}`);
   }
-  const checks = checkGoals(results);
-  if (checks.length > 0) sections.push(goalTable(checks));
   return `${sections.join('\n\n')}\n`;
+}
+
+/** How the results stand to the project's goals; empty when they touch none. Not for a user's own cache: it has none. */
+export function renderGoals(results: BenchResults): string {
+  const checks = checkGoals(results);
+  return checks.length === 0 ? '' : `\n${goalTable(checks)}\n`;
 }
 
 function loadTables(results: BenchResults): string {

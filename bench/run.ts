@@ -20,7 +20,7 @@ import { PortPicker } from './ports.ts';
 import { prefill, requireKeyspace } from './prefill.ts';
 import { Processes } from './processes.ts';
 import { Progress } from './progress.ts';
-import { renderReport } from './report.ts';
+import { renderGoals, renderReport } from './report.ts';
 import type { BenchResults, IdleResult } from './sample.ts';
 import { startDirect } from './targets/direct.ts';
 import { startHaproxy } from './targets/haproxy.ts';
@@ -225,7 +225,7 @@ async function main(): Promise<number> {
         ? await runBench(options, progress, abort.signal)
         : (JSON.parse(readFileSync(options.fromFile, 'utf8')) as BenchResults);
     progress.end();
-    process.stdout.write(renderReport(results));
+    process.stdout.write(renderReport(results) + renderGoals(results));
     if (options.jsonFile !== null)
       writeFileSync(options.jsonFile, `${JSON.stringify(results, null, 1)}\n`);
     if (options.svgFile !== null) writeFileSync(options.svgFile, renderPlot(results));
