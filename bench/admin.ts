@@ -15,7 +15,7 @@ export interface Credentials {
 export async function withConnection<T>(
   { host, port }: Address,
   work: (client: Valkey) => Promise<T>,
-  options: Credentials & { readonly tls?: boolean } = {},
+  options: Credentials & { readonly tls?: boolean; readonly timeoutMs?: number } = {},
 ): Promise<T> {
   const client = new Valkey({
     host,
@@ -24,6 +24,7 @@ export async function withConnection<T>(
     ...(options.password === undefined ? {} : { password: options.password }),
     // Certificates of the bench and of a fresh Springtide are self-made.
     ...(options.tls === true ? { tls: { rejectUnauthorized: false } } : {}),
+    ...(options.timeoutMs === undefined ? {} : { commandTimeout: options.timeoutMs }),
     lazyConnect: true,
     enableReadyCheck: false,
     retryStrategy: () => null,

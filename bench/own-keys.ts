@@ -8,6 +8,8 @@ import type { Target } from './targets/target.ts';
 
 export const OWN_KEY_PREFIX = 'springtide-bench';
 const REMOVE_BATCH = 500;
+/** An endpoint that does not answer must not keep the bench from its end. */
+const ANSWER_TIMEOUT_MS = 30_000;
 
 /** @throws BenchError BENCH_TARGET_FAILED when nobody answers, or the user or the password is not right */
 export async function requireLogin(target: Target): Promise<void> {
@@ -52,5 +54,6 @@ function onTarget<T>(target: Target, work: (client: Valkey) => Promise<T>): Prom
   return withConnection(target.plain ?? target.tls!, work, {
     ...target.credentials,
     tls: target.plain === null,
+    timeoutMs: ANSWER_TIMEOUT_MS,
   });
 }

@@ -33,11 +33,15 @@ suite('the command line, on real nodes', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'springtide-e2e-cli-'));
   let port = 0;
 
-  /** @param onOutput told all of standard output each time it grows */
+  /**
+   * @param onOutput told all of standard output each time it grows
+   * @param onError the same for standard error
+   */
   function run(
     args: readonly string[],
     input = '',
     onOutput?: (out: string, kill: (signal: NodeJS.Signals) => void) => void,
+    onError?: (err: string, kill: (signal: NodeJS.Signals) => void) => void,
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
       const env = { ...process.env, NO_COLOR: '1', SPRINGTIDE_DATA_DIR: dataDir };
@@ -48,7 +52,10 @@ suite('the command line, on real nodes', () => {
         out += text;
         onOutput?.(out, (signal) => child.kill(signal));
       });
-      child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        err += text;
+        onError?.(err, (signal) => child.kill(signal));
+      });
       child.once('error', reject);
       child.once('close', (exitCode) => resolve({ exitCode, out, err }));
       child.stdin.on('error', () => undefined).end(input);
@@ -159,12 +166,30 @@ suite('the command line, on real nodes', () => {
     assert.ok(results.samples.every(({ requestsPerSecond }) => requestsPerSecond > 0));
     assert.ok(commandLines.length > 0, 'valkey-benchmark was never seen');
     for (const line of commandLines) {
-      assert.match(line, /--user springtide-bench-[0-9a-f]{8} /);
+      assert.match(line, /--user springtide-bench-\d+-[0-9a-f]{8} /);
       assert.doesNotMatch(line, /correct horse/);
     }
     assert.deepEqual(await json<UserStatus[]>('user', 'list', 'safe'), before);
     assert.equal(await valkey('safe', 'DBSIZE'), '1');
   });
+
+  for (const signals of [['SIGHUP'], ['SIGTERM'], ['SIGINT', 'SIGINT']] as const) {
+    test(`a bench that is ended by ${signals.join(', ')} leaves neither keys nor users`, async () => {
+      const before = await json<UserStatus[]>('user', 'list', 'safe');
+      // The first while it measures, the second while it removes the keys.
+      const moments = [/warming up/, /removing the keys/];
+      let sent = 0;
+      const words = 'bench safe --yes --no-direct --clients 2 --pipeline 4 --seconds 60';
+      const { exitCode, err } = await run(words.split(' '), '', undefined, (text, kill) => {
+        if (sent < signals.length && moments[sent]!.test(text)) kill(signals[sent++]!);
+      });
+      assert.equal(exitCode, 130, err);
+      assert.equal(sent, signals.length);
+      assert.match(err, /The bench was stopped/);
+      assert.deepEqual(await json<UserStatus[]>('user', 'list', 'safe'), before);
+      assert.equal(await valkey('safe', 'DBSIZE'), '1');
+    });
+  }
 
   /** Measures the cache "safe", looking at what everybody on the machine can see of it. */
   async function benchWatched() {

@@ -1,10 +1,9 @@
 /** `springtide bench`: measures a cache that runs, beside direct connections to nodes of the bench's own. */
-import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { messageOf } from '../lib/errors.ts';
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
-import type { ApiClient } from './api-client.ts';
+import { withBenchUser, type BenchUser } from './bench-user.ts';
 import { keyCount, localAddress } from './cache-words.ts';
 import { CliError } from './cli-error.ts';
 import {
@@ -16,6 +15,7 @@ import {
   type DataDirOption,
 } from './command-options.ts';
 import { formatCount } from '../lib/human-units.ts';
+import { Interruption } from './interruption.ts';
 import { ask } from './password-input.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -64,41 +64,22 @@ export function registerBench(program: Command, terminal: Terminal): void {
     const cache = await client.call<CacheStatus>('GET', `/v1/caches/${encodeURIComponent(name)}`);
     if (options.svg !== undefined) requireWritable(options.svg);
     await confirm(cache, options, terminal);
-    const user = await createUser(client, name);
+    // From here on a signal ends the measurement, not the process: what the bench has made is removed first.
+    const { signal } = new Interruption();
+    // A terminal that was closed takes nothing more.
+    process.stderr.on('error', () => {});
     try {
-      await measure(cache, status, user, options, terminal);
-    } finally {
-      await client.call('DELETE', userPath(name, user.username));
+      await withBenchUser(
+        client,
+        name,
+        (text) => terminal.err(text),
+        (user) => measure(cache, status, user, options, terminal, signal),
+      );
+    } catch (error) {
+      if (signal.aborted) throw new CliError('INTERRUPTED', 'The bench was stopped.');
+      throw error;
     }
   });
-}
-
-interface BenchUser {
-  readonly username: string;
-  readonly password: string;
-}
-
-/**
- * valkey-benchmark takes a password on its command line only, where everybody on the machine can read it: so it gets one
- * that is good for the bench's own keys, until the bench ends.
- */
-async function createUser(client: ApiClient, cacheName: string): Promise<BenchUser> {
-  const user = {
-    username: `springtide-bench-${randomBytes(4).toString('hex')}`,
-    password: randomBytes(24).toString('base64url'),
-  };
-  await client.call('PUT', userPath(cacheName, user.username), {
-    body: {
-      enabled: true,
-      passwords: [user.password],
-      rules: '~springtide-bench:* +@all -@dangerous +info +config|get',
-    },
-  });
-  return user;
-}
-
-function userPath(cacheName: string, user: string): string {
-  return `/v1/caches/${encodeURIComponent(cacheName)}/users/${encodeURIComponent(user)}`;
 }
 
 /** Told before the run, not after minutes of it. */
@@ -132,6 +113,7 @@ async function measure(
   user: BenchUser,
   options: CliBenchOptions,
   terminal: Terminal,
+  signal: AbortSignal,
 ): Promise<void> {
   // Loaded only here: no other command needs the bench.
   const [{ runBench }, { chooseCells }, { Progress }, { renderReport }, { renderPlot }] =
@@ -144,10 +126,6 @@ async function measure(
     ]);
   const { tls } = cache.spec;
   const progress = new Progress(process.stderr);
-  const interruption = new AbortController();
-  process.once('SIGINT', () =>
-    interruption.abort(new CliError('INTERRUPTED', 'The bench was stopped.')),
-  );
   const pids = (list: readonly { readonly pid: number | null }[]) =>
     list.flatMap(({ pid }) => (pid === null ? [] : [pid]));
   try {
@@ -175,16 +153,16 @@ async function measure(
         },
       },
       progress,
-      interruption.signal,
+      signal,
     );
+    signal.throwIfAborted();
     progress.end();
     if (options.svg !== undefined) writeFileSync(options.svg, renderPlot(results));
     if (options.json) terminal.out(JSON.stringify(results, null, 2));
     else terminal.write(renderReport(results));
     if (results.failures.length > 0)
       throw new CliError('FAILED', `${results.failures.length} of the runs failed.`);
-  } catch (error) {
+  } finally {
     progress.end();
-    throw interruption.signal.aborted ? interruption.signal.reason : error;
   }
 }
