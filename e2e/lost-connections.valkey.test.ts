@@ -39,10 +39,13 @@ it('lost connections to nodes show as INDOUBT only, and never in the order of re
     const client = await cache.client();
     let doubts = 0;
     for (let round = 0; cuts < CUTS; round++) {
+      // A script without keys may touch any key: in doubt, it makes reads that were sent before it come too late.
+      const isScript = round % 2 === 1;
       const requests: Buffer[] = [];
       const checks: ((reply: RespValue) => void)[] = [];
       for (let i = 0; i < 40; i++) {
         const unique = `${id}-${round}-${i}`;
+        if ((i % 5 === KEYLESS) !== isScript) continue;
         for (const [args, check] of exchange(i, unique)) {
           requests.push(encodeRequest(args));
           checks.push(check);
@@ -58,6 +61,8 @@ it('lost connections to nodes show as INDOUBT only, and never in the order of re
     return doubts;
   }
 });
+
+const KEYLESS = 3;
 
 type Exchange = readonly (readonly [(string | number)[], (reply: RespValue) => void])[];
 
@@ -98,7 +103,7 @@ function exchange(i: number, unique: string): Exchange {
     }
     case 2:
       return [[['EVAL', 'return ARGV[1]', 1, scriptKey, unique], echoes]];
-    case 3:
+    case KEYLESS:
       return [[['EVAL', 'return ARGV[1]', 0, unique], echoes]];
     default:
       return [[['PING', unique], (reply) => assert.equal(textOf(reply), unique)]];

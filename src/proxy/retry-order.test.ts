@@ -27,6 +27,12 @@ const SORT = command('sort', [FIRST, UNKNOWN]);
 const MOSTLY = command('mostly', [['flags', ['RW', 'incomplete'], ...FIRST.slice(2)]]);
 const EVAL = command('eval', [NUMBERED], ['@slow', '@scripting']);
 const PING = command('ping', []);
+const PUBLISH = command('publish', []);
+const FLUSHALL = command('flushall', [], [], ['write']);
+
+const ON_ONE = 100;
+const ON_ONE_TOO = 200;
+const ON_OTHER = 16_000;
 
 describe('a request that waits, and a later one of its session that has run', () => {
   it('keep their order for the same key', () => {
@@ -65,12 +71,40 @@ describe('a request that waits, and a later one of its session that has run', ()
   });
 
   it('keep it for the keys that a script names in other slots of an unsharded cache', () => {
-    assert.ok(overtakes(request(EVAL, 'return 1', 2, 'a', 'b'), request(SET, 'b', 1)));
+    const script = request(EVAL, 'return 1', 2, 'a', 'b');
+    assert.ok(overtakenBy(script, UNSHARDED)(request(SET, 'b', 1)));
   });
 
-  it('keep it when neither has a key', () => {
-    assert.ok(overtakes(request(PING), request(PING)));
+  it('have none when one of them touches no data', () => {
+    assert.ok(!overtakes(request(PING), request(PING)));
     assert.ok(!overtakes(request(PING), request(GET, 'a')));
+    assert.ok(!overtakes(request(PUBLISH, 'a', 1), request(SET, 'a', 1)));
+  });
+
+  it('keep it for messages', () => {
+    assert.ok(overtakes(request(PUBLISH, 'a', 2), request(PUBLISH, 'a', 1)));
+  });
+
+  it('keep it with all that is on the node of one that names no key', () => {
+    const flush = request(FLUSHALL);
+    // A part of a fan-out: its slot says which node.
+    flush.slot = ON_ONE;
+    assert.ok(overtakes(flush, slotted(request(SET, 'a', 1), ON_ONE_TOO)));
+    assert.ok(!overtakes(flush, slotted(request(SET, 'a', 1), ON_OTHER)));
+    assert.ok(overtakes(slotted(request(SET, 'a', 1), ON_ONE_TOO), flush));
+    const script = slotted(request(EVAL, 'return 1', 0), NO_SLOT);
+    assert.ok(overtakes(script, slotted(request(SET, 'a', 1), ON_ONE)));
+    assert.ok(!overtakes(script, slotted(request(SET, 'a', 1), ON_OTHER)));
+  });
+
+  it('keep it in the whole of an unsharded cache when one may touch more than it names', () => {
+    const set = request(SET, 'a', 1);
+    const transaction = slotted(batch('b'), NO_SLOT);
+    for (const unclear of [transaction, request(EVAL, 'return 1', 0), request(FLUSHALL)]) {
+      assert.ok(overtakenBy(unclear, UNSHARDED)(set));
+      assert.ok(overtakenBy(set, UNSHARDED)(unclear));
+    }
+    assert.ok(!overtakenBy(request(SET, 'b', 1), UNSHARDED)(set));
   });
 
   it('have none with what stands in the list only for its place', () => {
@@ -92,8 +126,17 @@ describe('a request that waits, and a later one of its session that has run', ()
   });
 });
 
+/** Two nodes: slots below 8192, and the others. */
+const SHARDED = { cache: { sharding: true }, ownerOf: (slot: number) => (slot < 8192 ? 0 : 1) };
+const UNSHARDED = { cache: { sharding: false }, ownerOf: () => 0 };
+
 function overtakes(done: Request, waiting: Request): boolean {
-  return overtakenBy(done)(waiting);
+  return overtakenBy(done, SHARDED)(waiting);
+}
+
+function slotted(made: Request, slot: number): Request {
+  made.slot = slot;
+  return made;
 }
 
 function request(of: Command, ...args: (string | number)[]): Request {
@@ -102,7 +145,7 @@ function request(of: Command, ...args: (string | number)[]): Request {
   made.buf = encodeRequest([of.name, ...args]);
   made.end = made.buf.length;
   const key = String(args[of === EVAL ? 2 : 0]);
-  made.slot = of === PING ? NO_SLOT : hashSlot(Buffer.from(key), 0, key.length);
+  made.slot = of.keySpecs.length === 0 ? NO_SLOT : hashSlot(Buffer.from(key), 0, key.length);
   return made;
 }
 
@@ -122,8 +165,13 @@ function prefixed(made: Request): Request {
   return made;
 }
 
-function command(name: string, specs: RespValue[], categories: string[] = []): Command {
-  return new Command([name, -1, [], 0, 0, 0, categories, [], specs, []]);
+function command(
+  name: string,
+  specs: RespValue[],
+  categories: string[] = [],
+  flags: string[] = [],
+): Command {
+  return new Command([name, -1, flags, 0, 0, 0, categories, [], specs, []]);
 }
 
 function keySpec(search: string[], range: string[]): RespValue[] {

@@ -1,35 +1,59 @@
 /**
- * The order of a session's requests when one has to wait for another try: it must not run after a later one that touches
- * one of its keys. Requests for different keys do not order each other, though those be of one slot.
+ * The order of a session's requests when one has to wait for another try: it must not run after a later one that touches the
+ * same. Requests for different keys do not order each other, though those be of one slot.
  *
  * A request that does not name all its keys (a script, a transaction, SORT with patterns) is taken to touch all that is in
- * its slot, and so is one that names none. Cold: asked only while something waits.
+ * its slot; in an unsharded cache, and where it names none (FLUSHALL, EVAL without keys), all that its node has. What touches
+ * no data (PING, CLIENT) orders nothing, but messages have an order of their own. Cold: asked only while something waits.
  */
+import { FLAG_READONLY, FLAG_WRITE } from '../protocol/command-table.ts';
 import { RequestScanner, SCAN_REQUEST } from '../protocol/request-scanner.ts';
-import type { Request } from './routing/request.ts';
+import { NO_SLOT, type Request } from './routing/request.ts';
 
 /** Slot of what stands in a session's list only for its place: it decides nothing about the order of commands. */
 export const NO_COMMAND = -2;
 
+/** Which slots are together: those of a node, or all of an unsharded cache. */
+export interface SlotOwners {
+  readonly cache: { readonly sharding: boolean };
+  /** The node that a request for the slot goes to; for NO_SLOT the one that requests without keys go to. */
+  ownerOf(slot: number): number;
+}
+
+const NOTHING = 0;
+const DATA = 1;
+const MESSAGES = 2;
+
 /** For a request that has run, or may have: would an earlier one that waits come too late now? */
-export function overtakenBy(done: Request): (earlier: Request) => boolean {
+export function overtakenBy(done: Request, owners: SlotOwners): (earlier: Request) => boolean {
+  const touched = touchedBy(done);
+  if (touched === NOTHING) return () => false;
   let doneKeys: ReadonlySet<string> | null = null;
   return (earlier) => {
-    if (earlier.slot === NO_COMMAND || done.slot === NO_COMMAND) return false;
-    const sameSlot = earlier.slot === done.slot;
-    if (!sameSlot && !mayHaveMoreKeys(earlier) && !mayHaveMoreKeys(done)) return false;
-    const keys = keysOf(earlier);
-    doneKeys ??= new Set(keysOf(done));
-    const known = keys.length > 0 && doneKeys.size > 0 && namesAll(earlier) && namesAll(done);
-    return (sameSlot && !known) || keys.some((key) => doneKeys!.has(key));
+    if (touchedBy(earlier) !== touched) return false;
+    if (namesAll(earlier) && namesAll(done)) {
+      doneKeys ??= new Set(keysOf(done));
+      const keys = keysOf(earlier);
+      if (keys.length > 0 && doneKeys.size > 0) return keys.some((key) => doneKeys!.has(key));
+    }
+    if (!owners.cache.sharding) return true;
+    if (isInOneSlot(earlier) && isInOneSlot(done)) return earlier.slot === done.slot;
+    return owners.ownerOf(earlier.slot) === owners.ownerOf(done.slot);
   };
 }
 
-/** In an unsharded cache one request may have keys of many slots; its own is that of the first. */
-function mayHaveMoreKeys({ command }: Request): boolean {
-  const [spec, ...others] = command?.keySpecs ?? [];
-  if (spec === undefined) return false;
-  return others.length > 0 || spec.keyCountIndex >= 0 || spec.lastKey !== 0;
+function touchedBy({ command, slot }: Request): number {
+  if (slot === NO_COMMAND) return NOTHING;
+  // A transaction.
+  if (command === null) return DATA;
+  if (command.name === 'publish' || command.name === 'spublish') return MESSAGES;
+  const data = command.keySpecs.length > 0 || (command.flags & (FLAG_WRITE | FLAG_READONLY)) !== 0;
+  return data ? DATA : NOTHING;
+}
+
+/** Else its slot, if it has one, only says to which node it goes. */
+function isInOneSlot({ command, slot }: Request): boolean {
+  return slot !== NO_SLOT && (command === null || command.keySpecs.length > 0);
 }
 
 function namesAll({ command }: Request): boolean {

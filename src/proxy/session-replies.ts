@@ -239,7 +239,7 @@ export class SessionReplies implements RequestSink {
   #settleRetries(done: Request, place: Request): void {
     // One that has an error from a try of its own has not run.
     const ran = done.replyBuf === null;
-    const isOvertaken = overtakenBy(done);
+    const isOvertaken = overtakenBy(done, this.#router);
     const split: RequestParts[] = [];
     let waiting = 0;
     let before = true;

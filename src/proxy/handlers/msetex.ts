@@ -10,7 +10,8 @@ import { CROSS_SLOT } from '../proxy-error.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
 import type { Session } from '../session.ts';
 
-export const msetexHandlers: HandlerTable = { msetex };
+/** Drained: it goes on its own, and an older command for one of its keys may still wait for another try. */
+export const msetexHandlers: HandlerTable = { msetex: { run: msetex, drained: true } };
 
 const MULTI = encodeRequest(['MULTI']);
 const EXEC = encodeRequest(['EXEC']);
@@ -33,6 +34,7 @@ async function msetex(session: Session, { args, bytes }: Call): Promise<Buffer> 
   const reply = await router.askBytes(batch, {
     lane,
     slot,
+    alone: session.goesAlone(batch.length),
     preceding: PRECEDING,
     repeatable: false,
   });

@@ -4,8 +4,8 @@
  * (to ask them all for each message would cost more than the message).
  */
 import { hashSlot } from '../../protocol/hash-slot.ts';
-import { NO_SLOT, type Request } from '../routing/request.ts';
-import type { RequestSink } from '../routing/request-sink.ts';
+import { NO_SLOT } from '../routing/request.ts';
+import { Gather } from '../gather.ts';
 import { errorReply } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
@@ -29,7 +29,7 @@ function hearsMessages({ client }: Session): boolean {
 }
 
 function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffer | null {
-  const { cache, hub, router } = session.service;
+  const { cache, hub } = session.service;
   const channel = call.args[1]!;
   if (channel.length > cache.limits.keyMaximumBytes) {
     return errorReply(
@@ -43,21 +43,12 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
   }
   const hears = hearsMessages(session);
   if (hears) session.holdPushes();
-  const request = router.pool.take();
-  request.sink = new ReceiverCount(
-    session,
-    session.reserve(call.planned, call.bytes.length),
-    (reply) => countRight(session, channel, kind, reply),
-    hears,
-  );
-  request.buf = call.bytes;
-  request.start = 0;
-  request.end = call.bytes.length;
-  request.command = call.command;
-  request.lane = session.lane;
-  request.slot = slot;
-  request.startedUs = router.turn.nowUs;
-  router.route(request);
+  const gather = new Gather(session, call.planned, 1, call.bytes.length, ([reply]) => {
+    // After the reply, which is written when this has returned.
+    if (hears) queueMicrotask(() => session.releasePushes());
+    return countRight(session, channel, kind, reply!);
+  });
+  gather.send(0, call.bytes, slot, -1);
   return null;
 }
 
@@ -75,45 +66,6 @@ function countRight(
   const name = channel.toString('latin1');
   const { clients, upstream } = hub.receivers(kind, name, router.ownerOf(slot));
   return Buffer.from(`:${clients + Math.max(0, counted - upstream)}\r\n`);
-}
-
-/** Waits for the node's count and answers with the right one. */
-class ReceiverCount implements RequestSink {
-  readonly #session: Session;
-  readonly #place: Request;
-  readonly #correct: (reply: Buffer) => Buffer;
-  readonly #holds: boolean;
-
-  constructor(
-    session: Session,
-    place: Request,
-    correct: (reply: Buffer) => Buffer,
-    holds: boolean,
-  ) {
-    this.#holds = holds;
-    this.#session = session;
-    this.#place = place;
-    this.#correct = correct;
-  }
-
-  get abandoned(): boolean {
-    return this.#session.closed;
-  }
-
-  onReply(request: Request, buf: Buffer, start: number, end: number): void {
-    const reply = buf.subarray(start, end);
-    this.#session.service.router.pool.give(request);
-    if (this.#session.closed) return;
-    this.#session.complete(this.#place, this.#correct(reply));
-    if (this.#holds) this.#session.releasePushes();
-  }
-
-  onRetrying(): void {}
-  onPiece(): boolean {
-    return false;
-  }
-  onLastPiece(): void {}
-  onBroken(): void {}
 }
 
 const COLON = 58;
