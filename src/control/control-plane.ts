@@ -120,7 +120,7 @@ export class ControlPlane {
       store: this.#store,
       fleet: this.#fleet,
       context,
-      onOldRules: (cache) => this.#lanes.lookAtCache(cache.id),
+      onOldRules: (cache) => this.#lanes.lookAtCache(cache.id, { patient: true }),
     });
     this.#lifecycle = new CacheLifecycle({
       store: this.#store,

@@ -85,6 +85,23 @@ suite('KeyedQueue', () => {
     await queue.stop();
   });
 
+  test('who is patient shortens no delay and adds no run to one under way', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { queue, runs } = handRun();
+    queue.add('a', { patient: true });
+    queue.add('a', { patient: true });
+    runs[0]!.fail(new Error('no'));
+    await turn();
+    queue.add('a', { patient: true });
+    assert.equal(runs.length, 1);
+    t.mock.timers.tick(100);
+    await turn();
+    assert.equal(runs.length, 2);
+    runs[1]!.end();
+    await turn();
+    assert.equal(runs.length, 2);
+  });
+
   test('drain aborts, waits, and forgets what was due', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { queue, runs } = handRun();

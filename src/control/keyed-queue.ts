@@ -41,10 +41,12 @@ export class KeyedQueue {
    * Has the key looked at as soon as possible: at once, synchronously up to the run's first await, if it is idle.
    *
    * @param interrupt abort the run under way, because what it looked at is no longer so
+   * @param patient nothing new: a run under way, or one that waits for its time, is as good
    */
-  add(key: string, options: { interrupt?: boolean } = {}): void {
+  add(key: string, options: { interrupt?: boolean; patient?: boolean } = {}): void {
     if (this.#stopped) return;
     const lane = this.#lane(key);
+    if (options.patient && (lane.running !== null || lane.timer !== null)) return;
     if (lane.running !== null) {
       lane.again = true;
       if (options.interrupt) lane.running.abort(new Error('interrupted'));

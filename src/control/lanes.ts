@@ -18,6 +18,8 @@ export interface LaneRuns {
 export interface LookOptions {
   /** Abort the run under way, because what it looked at is no longer so. */
   readonly interrupt?: boolean;
+  /** What is to be seen may have been seen before: a look under way, or one that waits after a failure, is as good. */
+  readonly patient?: boolean;
 }
 
 export class Lanes {
