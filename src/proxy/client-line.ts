@@ -72,7 +72,7 @@ export function clientLine(session: Session, version: string): string {
     ['qbuf', session.inputBytes],
     ['qbuf-free', 0],
     ['argv-mem', 0],
-    ['multi-mem', transaction?.sizeBytes ?? 0],
+    ['multi-mem', transaction?.queued.sizeBytes ?? 0],
     ['rbs', 0],
     ['rbp', 0],
     ['obl', 0],

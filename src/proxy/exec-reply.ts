@@ -6,47 +6,78 @@
  */
 import { messageOf } from '../lib/errors.ts';
 import { REPLY_INCOMPLETE, ReplyScanner } from '../protocol/reply-scanner.ts';
-import type { PlannedCommand } from './command-book.ts';
+import type { CommandQueue } from './command-queue.ts';
+import { ByteList } from './io/byte-list.ts';
 import { errorReply } from './proxy-error.ts';
 import type { Session } from './session.ts';
-import type { QueuedCommand } from './transaction.ts';
+import type { Call, HandlerEntry } from './session-commands.ts';
+
+/** So many of the proxy's own, then the other clients have their turn. */
+const IN_ROW_MAXIMUM = 1000;
 
 /** `executed`: the node's reply to EXEC, an array with one element for each command that it was sent. */
 export async function execReply(
   session: Session,
-  queued: readonly QueuedCommand[],
+  queued: CommandQueue,
   executed: Buffer,
 ): Promise<Buffer> {
-  const elements: Buffer[] = [];
+  const { commands } = session.service;
+  const reply = new ByteList();
+  const add = (bytes: Buffer, start: number, end: number): void => {
+    reply.append(bytes, start, end);
+    session.holdReply(end - start);
+  };
   const scanner = new ReplyScanner();
+  let index = 0;
   let pos = executed.indexOf(LF) + 1;
-  for (const { planned, answer, amend } of queued) {
-    // Nobody hears it any more, and nobody would take its subscriptions back.
-    if (session.closed) return executed;
-    if (answer !== null) {
-      elements.push(await answered(session, planned, answer));
-      continue;
+  /** Goes on over the node's replies up to this place; false when there are not so many. */
+  const skipTo = (next: number): boolean => {
+    for (; index < next; index++) {
+      pos = scanner.scan(executed, pos, executed.length);
+      if (pos <= REPLY_INCOMPLETE) return false;
     }
-    const end = scanner.scan(executed, pos, executed.length);
-    if (end <= REPLY_INCOMPLETE)
-      return errorReply('ERR the node answered EXEC with fewer replies than commands');
-    const reply = executed.subarray(pos, end);
-    elements.push(amend === null ? reply : amend(reply));
-    pos = end;
+    return true;
+  };
+  try {
+    let inRow = 0;
+    for (const { index: next, answered, call } of queued.own()) {
+      if (++inRow % IN_ROW_MAXIMUM === 0) await new Promise((resolve) => setImmediate(resolve));
+      // Nobody hears it any more, and nobody would take its subscriptions back.
+      if (session.closed || session.socket.destroyed) return executed;
+      const start = pos;
+      if (!skipTo(next)) return TOO_FEW;
+      add(executed, start, pos);
+      const { atExec, amend } = commands.handlerOf(call.command.name)!;
+      let own: Buffer;
+      if (answered) {
+        own = await answer(session, call, atExec!);
+        index++;
+      } else {
+        const from = pos;
+        if (!skipTo(next + 1)) return TOO_FEW;
+        own = amend!(session, call, executed.subarray(from, pos));
+      }
+      add(own, 0, own.length);
+    }
+    const start = pos;
+    if (!skipTo(queued.length)) return TOO_FEW;
+    add(executed, start, pos);
+  } finally {
+    session.holdReply(-reply.sizeBytes);
   }
-  return Buffer.concat([Buffer.from(`*${queued.length}\r\n`), ...elements]);
+  return Buffer.concat([Buffer.from(`*${queued.length}\r\n`), ...reply.parts()]);
 }
 
-async function answered(
+async function answer(
   session: Session,
-  planned: PlannedCommand,
-  answer: NonNullable<QueuedCommand['answer']>,
+  call: Call,
+  atExec: NonNullable<HandlerEntry['atExec']>,
 ): Promise<Buffer> {
   try {
-    return await answer();
+    return await atExec(session, call);
   } catch (error) {
     session.service.router.log.error(
-      { err: error, command: planned.command.name },
+      { err: error, command: call.command.name },
       'a command handler failed',
     );
     return errorReply(`ERR ${messageOf(error)}`);
@@ -54,3 +85,4 @@ async function answered(
 }
 
 const LF = 10;
+const TOO_FEW = errorReply('ERR the node answered EXEC with fewer replies than commands');

@@ -11,7 +11,8 @@ import { CROSS_SLOT, errorReply } from './proxy-error.ts';
 import { NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
 import type { Call } from './session-commands.ts';
-import { endTransaction, type QueuedCommand, type Transaction } from './transaction.ts';
+import type { CommandQueue } from './command-queue.ts';
+import { endTransaction, type Transaction } from './transaction.ts';
 
 const EXECUTE = encodeRequest(['EXEC']);
 const MULTI = encodeRequest(['MULTI']);
@@ -64,18 +65,18 @@ interface Batch {
   readonly repeatable: boolean;
 }
 
-function batchOf({ client }: Session, queued: readonly QueuedCommand[]): Batch {
-  const sent = queued.filter(({ answer }) => answer === null);
+function batchOf({ client }: Session, queued: CommandQueue): Batch {
+  const sent = queued.length - queued.answered;
   const caching = client.tracking?.prefix ?? null;
   return {
     bytes: Buffer.concat([
       ...(caching === null ? [] : [caching]),
       MULTI,
-      ...sent.map(({ bytes }) => bytes),
+      ...queued.sentParts(),
       EXECUTE,
     ]),
-    preceding: sent.length + (caching === null ? 1 : 2),
-    repeatable: sent.every(({ planned }) => planned.repeatable),
+    preceding: sent + (caching === null ? 1 : 2),
+    repeatable: queued.repeatable,
   };
 }
 
@@ -93,7 +94,7 @@ function isPrivate({ watcher, database }: Transaction): boolean {
 
 /** Is EXEC's reply more than what the node says? `unheard`: nobody here is subscribed to anything. */
 function isMended({ queued }: Transaction, unheard: boolean): boolean {
-  return queued.some(({ answer, amend }) => answer !== null || (amend !== null && !unheard));
+  return queued.answered > 0 || (queued.mended > 0 && !unheard);
 }
 
 /**
@@ -111,7 +112,7 @@ async function executeApart(
   session.holdPushes();
   let reply: Buffer;
   try {
-    const alone = transaction.queued.every((each) => each.answer !== null);
+    const alone = transaction.queued.answered === transaction.queued.length;
     if (isPrivate(transaction)) reply = await executePrivately(session, transaction, batch);
     else if (alone) reply = Buffer.from('*0\r\n');
     else {

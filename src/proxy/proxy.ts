@@ -84,6 +84,7 @@ export class Proxy {
     this.#memory = new ClientMemory(
       options.clientMemoryBytes ?? clientMemoryBytes(proxies),
       garbageCollection(),
+      () => this.#answered(),
     );
     this.#peers =
       socketPath === undefined || proxies < 2
@@ -143,6 +144,13 @@ export class Proxy {
       memoryBytes: this.#readMemory(),
       caches: [...this.#caches.values()].map(({ service }) => cacheUsage(service)),
     };
+  }
+
+  /** Requests, of all caches that are served now. */
+  #answered(): number {
+    let requests = 0;
+    for (const { service } of this.#caches.values()) requests += service.router.meter.requests;
+    return requests;
   }
 
   /** Bytes; the last that were known when they cannot be read (it takes a file), which is no reason to end. */

@@ -7,8 +7,8 @@ import { CROSS_SLOT, errorReply, QUEUED_REPLY } from './proxy-error.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
-import type { Call } from './session-commands.ts';
-import type { QueuedCommand } from './transaction.ts';
+import { QUEUED_COMMAND_BYTES } from './command-queue.ts';
+import { failTransaction } from './transaction.ts';
 
 /** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
 const BATCHED_COMMANDS: ReadonlySet<string> = new Set([
@@ -33,49 +33,34 @@ export function queueCommand(
   args: RequestArguments,
 ): Buffer {
   const transaction = session.client.transaction!;
-  const refusal = queueRefusal(session, planned, buf, args);
+  const refusal = queueRefusal(session, planned, buf, args) ?? sizeRefusal(session, end - start);
   if (refusal !== null) {
-    transaction.failed = true;
+    failTransaction(transaction);
     return refusal;
   }
+  // It will not be executed: nothing of it is kept (multi.c, queueMultiCommand).
+  if (transaction.failed || transaction.broken) return QUEUED_REPLY;
   const script = readOnlyScript(session, planned, buf, args);
-  if (script !== null) transaction.queued.push({ ...script, answer: null, amend: null });
-  else transaction.queued.push(queuedCommand(session, planned, buf, start, end, args));
+  if (script !== null)
+    transaction.queued.send(script.planned, script.bytes, 0, script.bytes.length);
+  else keep(session, planned, buf, start, end);
   transaction.subscribes ||= SUBSCRIBES.has(planned.command.name);
   return QUEUED_REPLY;
 }
 
-function queuedCommand(
+function keep(
   session: Session,
   planned: PlannedCommand,
   buf: Buffer,
   start: number,
   end: number,
-  args: RequestArguments,
-): QueuedCommand {
-  const bytes = Buffer.from(buf.subarray(start, end));
+): void {
+  const { queued } = session.client.transaction!;
   const { atExec, amend } = session.service.commands.handlerOf(planned.command.name) ?? {};
-  const answered = atExec !== undefined && isAnsweredHere(session, planned);
-  if (!answered && amend === undefined) return { planned, bytes, answer: null, amend: null };
-  const call: Call = {
-    planned,
-    command: planned.command,
-    args: wordsOf(bytes, start, args),
-    bytes,
-  };
-  return {
-    planned,
-    bytes,
-    answer: answered ? () => atExec(session, call) : null,
-    amend: answered || amend === undefined ? null : (reply) => amend(session, call, reply),
-  };
-}
-
-/** The arguments in `bytes`, a copy of what stood at `start` when they were found. */
-function wordsOf(bytes: Buffer, start: number, args: RequestArguments): Buffer[] {
-  return Array.from({ length: args.argc }, (_, i) =>
-    bytes.subarray(args.argStart[i]! - start, args.argEnd[i]! - start),
-  );
+  if (atExec !== undefined && isAnsweredHere(session, planned))
+    queued.answer(planned, buf, start, end);
+  else if (amend !== undefined) queued.mend(planned, buf, start, end);
+  else queued.send(planned, buf, start, end);
 }
 
 /** Does the proxy answer it also inside a transaction? Else it goes to the node with the rest. */
@@ -96,15 +81,7 @@ function queueRefusal(
   const { command, kind } = planned;
   const transaction = session.client.transaction!;
   const { cache } = session.service;
-  const { keyMaximumBytes, requestMaximumBytes } = cache.limits;
-  transaction.sizeBytes += args.argEnd[args.argc - 1]! - args.argStart[0]!;
-  if (transaction.sizeBytes > requestMaximumBytes) {
-    // It could only be refused: nothing of it is kept.
-    transaction.queued = [];
-    return errorReply(
-      `ERR a transaction of more than ${requestMaximumBytes} bytes exceeds the limit of this cache`,
-    );
-  }
+  const { keyMaximumBytes } = cache.limits;
   const answered =
     isAnsweredHere(session, planned) &&
     session.service.commands.handlerOf(command.name)?.atExec === undefined;
@@ -135,8 +112,20 @@ function queueRefusal(
   return null;
 }
 
+/** Is this command one too many for a transaction that is still kept? */
+function sizeRefusal(session: Session, sizeBytes: number): Buffer | null {
+  const transaction = session.client.transaction!;
+  const { requestMaximumBytes } = session.service.cache.limits;
+  const { queued, failed } = transaction;
+  if (failed || queued.sizeBytes + sizeBytes + QUEUED_COMMAND_BYTES <= requestMaximumBytes)
+    return null;
+  return errorReply(
+    `ERR a transaction of more than ${requestMaximumBytes} bytes, ${QUEUED_COMMAND_BYTES} of them for each command, exceeds the limit of this cache`,
+  );
+}
+
 /** server.c, processCommand: it also makes EXEC fail. */
 export function notAllowed(session: Session, command: string): Buffer {
-  session.client.transaction!.failed = true;
+  failTransaction(session.client.transaction!);
   return errorReply(`ERR Command '${command}' not allowed inside a transaction`);
 }

@@ -198,6 +198,22 @@ describe('bounds of all sessions together', () => {
     await someAreCut(openMany(encodeRequest(['GET', 'big'])));
   });
 
+  it('neither cuts nor counts a client with CLIENT NO-EVICT', async () => {
+    const client = await cache.client();
+    await client.expectOk('CLIENT', 'NO-EVICT', 'on');
+    await client.expectOk('SET', 'big', 'x'.repeat(4 * VALUE_BYTES));
+    client.close();
+  });
+
+  it('cuts a client that queues very many small commands', async () => {
+    const client = await cache.client();
+    await client.expectOk('MULTI');
+    const many = Buffer.concat(Array.from({ length: 10_000 }, () => encodeRequest(['PING'])));
+    // In bytes a tenth of what all may make the proxy hold.
+    for (let i = 0; i < 25; i++) client.write(many);
+    await until(() => client.closed, 5000);
+  });
+
   it('cuts the largest of many that do not send the rest of their requests', async () => {
     const request = encodeRequest(['SET', 'big', 'x'.repeat(VALUE_BYTES)]);
     const sockets = openMany(request.subarray(0, VALUE_BYTES - MIB));

@@ -28,7 +28,7 @@ import { STALL_BUSY } from './stalls.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { fanOut, splitByShard } from './split.ts';
 import { queueCommand } from './queue-command.ts';
-import { endTransaction } from './transaction.ts';
+import { endTransaction, failTransaction } from './transaction.ts';
 
 /** A command as a handler sees it. */
 export interface Call {
@@ -127,7 +127,7 @@ export class SessionCommands {
 
     const refusal = this.#refusal(session, planned, buf, args);
     if (refusal !== null) {
-      if (client.transaction?.open === true) client.transaction.failed = true;
+      if (client.transaction?.open === true) failTransaction(client.transaction);
       session.reply(refusal);
     } else if (queued) {
       session.reply(queueCommand(session, planned!, buf, start, end, args));

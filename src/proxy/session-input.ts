@@ -107,6 +107,8 @@ export class SessionInput {
       this.#paused = true;
       this.#owner.socket.pause();
     }
+    // Last: what is held may be too much, and given up.
+    this.#owner.noteMemory();
   }
 
   #feed(chunk: Buffer, length: number): void {
@@ -129,9 +131,9 @@ export class SessionInput {
     }
     this.#partial = null;
     const end = this.#take(code, bytes, 0, bytes.length, partial.scanner, true);
-    if (this.#owner.memoryCounted) this.#owner.noteMemory();
     if (end < 0) this.#keepUnread(bytes, 0, bytes.length, true);
     else if (end < bytes.length) this.#parse(bytes, end, bytes.length, true);
+    if (this.#owner.memoryCounted) this.#owner.noteMemory();
   }
 
   #checkSize(sizeBytes: number): void {

@@ -26,7 +26,15 @@ import { SessionInput, type InputOwner } from './session-input.ts';
 import { SessionOutput, type OutputOwner } from './session-output.ts';
 import { SessionReplies } from './session-replies.ts';
 import { KEY_TOO_LONG, slotOf } from './slot-of.ts';
-import { STALL_BUSY, STALL_DRAIN, STALL_FULL, STALL_NODE, STALL_START, Stalls } from './stalls.ts';
+import {
+  STALL_BUSY,
+  STALL_CLOSING,
+  STALL_DRAIN,
+  STALL_FULL,
+  STALL_NODE,
+  STALL_START,
+  Stalls,
+} from './stalls.ts';
 
 /** Invalidations that may wait behind replies, requests included. */
 const PUSHES_MAXIMUM = 100_000;
@@ -108,7 +116,8 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
 
   /** See MemoryHolder. */
   get memoryBytes(): number {
-    const transaction = this.client.transaction?.sizeBytes ?? 0;
+    if (this.client.noEvict) return 0;
+    const transaction = this.client.transaction?.queued.sizeBytes ?? 0;
     return this.#input.sizeBytes + this.#replies.sizeBytes + this.#output.sizeBytes + transaction;
   }
 
@@ -179,7 +188,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     ) {
       const taken = this.service.commands.dispatch(this, planned, buf, start, end, args);
       if (this.#replies.full) this.#stalls.begin(STALL_FULL);
-      if ((this.client.transaction?.sizeBytes ?? 0) > SMALL_BYTES) this.noteMemory();
+      if ((this.client.transaction?.queued.sizeBytes ?? 0) > SMALL_BYTES) this.noteMemory();
       return taken;
     }
     const limits = router.cache.limits;
@@ -352,7 +361,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
   /** Lets the replies under way out, then closes. */
   closeAfterReplies(): void {
     this.#closeAfterReplies = true;
-    this.stall(STALL_BUSY);
+    this.stall(STALL_CLOSING);
     this.#finish();
   }
 

@@ -3,30 +3,19 @@
  * shared connection (exec.ts). WATCH takes a connection of its own, which is its state: when that is lost or its slot has
  * moved, the transaction aborts, as it must when nobody can say that the keys were not touched.
  */
-import type { PlannedCommand } from './command-book.ts';
+import { CommandQueue } from './command-queue.ts';
 import { NO_SLOT } from './routing/request.ts';
 import type { Upstream } from './routing/upstream.ts';
 import type { Session } from './session.ts';
 
-/** One command between MULTI and EXEC. */
-export interface QueuedCommand {
-  readonly planned: PlannedCommand;
-  /** The request, encoded. */
-  readonly bytes: Buffer;
-  /** The proxy answers it when EXEC comes; null: it goes to the node. */
-  readonly answer: (() => Buffer | Promise<Buffer>) | null;
-  /** Puts the node's reply right; null: it is right. */
-  readonly amend: ((reply: Buffer) => Buffer) | null;
-}
-
 export interface Transaction {
   /** Between MULTI and EXEC; false: only watching. */
   open: boolean;
-  queued: QueuedCommand[];
+  queued: CommandQueue;
   /** One of them changes what the client is subscribed to. */
   subscribes: boolean;
   slot: number;
-  /** A command could not be queued: EXEC will refuse. */
+  /** A command could not be queued: EXEC will refuse, and no more are kept. */
   failed: boolean;
   /** Database selected inside, or null. */
   database: number | null;
@@ -35,8 +24,6 @@ export interface Transaction {
   watchedSlot: number;
   /** Databases and keys: one that is watched twice counts once. */
   watched: ReadonlySet<string>;
-  /** Of the commands, together. */
-  sizeBytes: number;
   /** The watch is lost: EXEC will abort. */
   broken: boolean;
 }
@@ -44,7 +31,7 @@ export interface Transaction {
 export function newTransaction(): Transaction {
   return {
     open: false,
-    queued: [],
+    queued: new CommandQueue(),
     subscribes: false,
     slot: NO_SLOT,
     failed: false,
@@ -52,9 +39,14 @@ export function newTransaction(): Transaction {
     watcher: null,
     watchedSlot: NO_SLOT,
     watched: new Set(),
-    sizeBytes: 0,
     broken: false,
   };
+}
+
+/** EXEC will refuse: nothing of it is kept (multi.c, flagTransaction). */
+export function failTransaction(transaction: Transaction): void {
+  transaction.failed = true;
+  transaction.queued = new CommandQueue();
 }
 
 /** Forgets the transaction and what is watched. */

@@ -22,6 +22,25 @@ describe('transactions of an unsharded cache', () => {
   });
   after(() => cache.close());
 
+  it('keeps nothing of what follows a command that could not be queued', async () => {
+    const open = [() => cache.client(), () => cache.plainClient()];
+    const seen: string[][] = [];
+    for (const connect of open) {
+      const [client, other] = [await connect(), await connect()];
+      await client.expectOk('CLIENT', 'SETNAME', 'failed');
+      await client.expectOk('MULTI');
+      const replies: string[] = [];
+      for (const words of ['GET a', 'GET', 'GET b', 'CLIENT ID'])
+        replies.push((await client.raw(...words.split(' '))).toString());
+      const list = await other.text('CLIENT', 'LIST');
+      replies.push(/ name=failed .* (multi=\d+) /.exec(list)![1]!);
+      replies.push((await client.raw('EXEC')).toString());
+      seen.push(replies);
+    }
+    assert.deepEqual(seen[0], seen[1]);
+    assert.equal(seen[0]![4], 'multi=0');
+  });
+
   it('EXEC tells why the node would not queue a command', async () => {
     const client = await cache.client();
     await client.expectOk('AUTH', 'reader', 'any');
@@ -50,6 +69,52 @@ describe('transactions of an unsharded cache', () => {
     await client.raw('SELECT', 1);
     assert.equal((await client.raw('EXEC')).toString(), '*1\r\n+OK\r\n');
     assert.equal((await client.raw('GET', 'k')).toString(), '$-1\r\n');
+  });
+});
+
+describe('a transaction of very many commands', () => {
+  let cache: ProxiedCache;
+  before(async () => {
+    cache = await ProxiedCache.start({
+      sharding: false,
+      limits: { requestMaximumBytes: 64 * 1024, bulkMaximumBytes: 32 * 1024 },
+    });
+  });
+  after(() => cache.close());
+
+  for (const command of [['PING'], ['CLIENT', 'ID']]) {
+    it(`of ${command.join(' ')} is refused before what is made of them is too much`, async () => {
+      const client = await cache.client();
+      await client.expectOk('MULTI');
+      const replies = new Set<string>();
+      let queued = 0;
+      for (let i = 0; i < 500; i++) {
+        const reply = (await client.raw(...command)).toString();
+        replies.add(reply);
+        if (replies.size === 1) queued++;
+      }
+      assert.deepEqual(
+        [...replies],
+        [
+          '+QUEUED\r\n',
+          '-ERR a transaction of more than 65536 bytes, 160 of them for each command, exceeds the limit of this cache\r\n',
+        ],
+      );
+      assert.ok(queued > 300 && queued < 400, `${queued} were queued`);
+      assert.match(await (await cache.client()).text('CLIENT', 'LIST'), / multi=0 .* multi-mem=0 /);
+      assert.match((await client.raw('EXEC')).toString(), /^-EXECABORT /);
+    });
+  }
+
+  it('has the replies of the nodes and of the proxy in their order', async () => {
+    const client = await cache.client();
+    await client.expectOk('MULTI');
+    const words = ['PING', 'CLIENT GETNAME', 'SET k 1', 'PUBLISH c m', 'CLIENT GETNAME', 'INCR k'];
+    for (let i = 0; i < 50; i++) for (const each of words) await client.raw(...each.split(' '));
+    assert.equal(
+      (await client.raw('EXEC')).toString(),
+      `*300\r\n${'+PONG\r\n$-1\r\n+OK\r\n:0\r\n$-1\r\n:2\r\n'.repeat(50)}`,
+    );
   });
 });
 

@@ -33,6 +33,7 @@ export const clientHandlers: HandlerTable = {
   'client|no-evict': queueable(
     onOff((session, on) => {
       session.client.noEvict = on;
+      session.noteMemory();
     }),
   ),
   'client|no-touch': {

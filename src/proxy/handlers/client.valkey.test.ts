@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
 import { until } from '../../../e2e/harness/until.ts';
 import type { RawClient } from '../../../e2e/harness/raw-client.ts';
+import { encodeRequest } from '../../protocol/request-encoder.ts';
 import { RespError } from '../../protocol/resp-value.ts';
 
 /** Names of the fields of a line, and their values. */
@@ -39,6 +40,21 @@ for (const line of ['9.1', '8.0'] as const) {
           fields.get(name),
         );
         assert.deepEqual(shown, ['', 'N', line === '8.0' ? undefined : 'r', 'library', '1.2']);
+      }
+    });
+
+    it('KILL of oneself is the last that is executed', async () => {
+      for (const connect of [() => cache.client(), () => cache.plainClient()]) {
+        const [killed, other] = [await connect(), await connect()];
+        await other.raw('DEL', 'counter');
+        const id = await killed.call('CLIENT', 'ID');
+        const kill = encodeRequest(['CLIENT', 'KILL', 'ID', String(id), 'SKIPME', 'no']);
+        killed.write(
+          Buffer.concat([kill, ...Array<Buffer>(3).fill(encodeRequest(['INCR', 'counter']))]),
+        );
+        assert.equal((await killed.next()).toString(), ':1\r\n');
+        await until(() => killed.closed);
+        assert.equal((await other.raw('EXISTS', 'counter')).toString(), ':0\r\n');
       }
     });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { ClientMemory, SMALL_BYTES, type MemoryHolder } from './client-memory.ts';
 
 const MAXIMUM_BYTES = 10 * SMALL_BYTES;
@@ -12,6 +12,11 @@ class Holder implements MemoryHolder {
   cutForMemory(): void {
     this.cut = true;
   }
+}
+
+/** A time in which nothing happens. In steps: a mocked timer that a timer sets begins at the end of the step. */
+function rest(t: TestContext): void {
+  for (let i = 0; i < 100; i++) t.mock.timers.tick(100);
 }
 
 function holding(memory: ClientMemory, bytes: number): Holder {
@@ -65,14 +70,33 @@ describe('ClientMemory', () => {
     const memory = new ClientMemory(Infinity, () => collections++);
     const give = (bytes: number): void => memory.drop(holding(memory, bytes));
     give(1000 * SMALL_BYTES);
-    t.mock.timers.tick(10_000);
+    rest(t);
     assert.equal(collections, 0);
     give(1024 * SMALL_BYTES);
-    t.mock.timers.tick(1000);
-    t.mock.timers.tick(10_000);
+    rest(t);
+    rest(t);
     assert.equal(collections, 1);
     give(SMALL_BYTES + 1);
-    t.mock.timers.tick(10_000);
+    rest(t);
+    assert.equal(collections, 1);
+  });
+
+  it('collects only when nothing has been answered for a moment', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let collections = 0;
+    let answered = 0;
+    const memory = new ClientMemory(
+      Infinity,
+      () => collections++,
+      () => answered,
+    );
+    memory.drop(holding(memory, 1025 * SMALL_BYTES));
+    for (let i = 0; i < 1000; i++) {
+      answered++;
+      t.mock.timers.tick(50);
+    }
+    assert.equal(collections, 0);
+    rest(t);
     assert.equal(collections, 1);
   });
 
@@ -81,10 +105,10 @@ describe('ClientMemory', () => {
     let collections = 0;
     const memory = new ClientMemory(Infinity, () => collections++);
     for (let i = 0; i < 1000; i++) memory.drop(new Holder());
-    t.mock.timers.tick(10_000);
+    rest(t);
     assert.equal(collections, 0);
     for (let i = 0; i < 9000; i++) memory.drop(new Holder());
-    t.mock.timers.tick(10_000);
+    rest(t);
     assert.equal(collections, 1);
   });
 });

@@ -6,7 +6,7 @@
  * Only holdings worth counting are counted: a client below SMALL_BYTES costs nothing here.
  */
 export interface MemoryHolder {
-  /** Bytes held for this client now. */
+  /** Bytes held for this client now; 0 for one that is spared (CLIENT NO-EVICT). */
   readonly memoryBytes: number;
   /** Is it counted here? Written by ClientMemory only. */
   memoryCounted: boolean;
@@ -19,12 +19,15 @@ export const SMALL_BYTES = 64 * 1024;
 /** So much given back is worth a collection when nothing more comes: until then the dead buffers stay. */
 const COLLECT_BYTES = 64 * 1024 * 1024;
 const COLLECT_AFTER_MS = 1000;
+/** A process that has answered nothing for so long is at rest. */
+const REST_MS = 100;
 /** What a connection leaves behind that held nothing: ten thousand of them are much, too. */
 const CONNECTION_BYTES = 10 * 1024;
 
 export class ClientMemory {
   readonly #maximumBytes: number;
   readonly #collect: (() => void) | null;
+  readonly #answered: () => number;
   readonly #counted = new Map<MemoryHolder, number>();
   #sumBytes = 0;
   #freedBytes = 0;
@@ -34,10 +37,16 @@ export class ClientMemory {
    * @param maximumBytes of all clients together
    * @param collect frees what is not referenced any more; called when much was given back and the process is at rest, for
    * the collector runs by itself only where something is allocated. Null: not wanted
+   * @param answered requests that the process has answered so far: at rest the number stays
    */
-  constructor(maximumBytes: number, collect: (() => void) | null = null) {
+  constructor(
+    maximumBytes: number,
+    collect: (() => void) | null = null,
+    answered: () => number = () => 0,
+  ) {
     this.#maximumBytes = maximumBytes;
     this.#collect = collect;
+    this.#answered = answered;
   }
 
   get sumBytes(): number {
@@ -89,16 +98,25 @@ export class ClientMemory {
   #onFreed(bytes: number): void {
     this.#freedBytes += bytes;
     if (this.#collect === null || this.#freedBytes < COLLECT_BYTES) return;
-    if (this.#timer === null) {
-      this.#timer = setTimeout(() => {
-        this.#timer = null;
-        this.#freedBytes = 0;
-        this.#collect!();
-      }, COLLECT_AFTER_MS);
-      this.#timer.unref();
-    } else {
-      // Busy: whoever allocates makes the collector run anyway.
-      this.#timer.refresh();
-    }
+    if (this.#timer === null) this.#wait(COLLECT_AFTER_MS, () => this.#lookForRest());
+    // Busy: whoever allocates makes the collector run anyway.
+    else this.#timer.refresh();
+  }
+
+  /** Collecting takes a while: with traffic going on somebody would wait for it, and the collector runs without it. */
+  #lookForRest(): void {
+    const before = this.#answered();
+    this.#wait(REST_MS, () => {
+      if (this.#answered() !== before)
+        return this.#wait(COLLECT_AFTER_MS, () => this.#lookForRest());
+      this.#timer = null;
+      this.#freedBytes = 0;
+      this.#collect!();
+    });
+  }
+
+  #wait(ms: number, then: () => void): void {
+    this.#timer = setTimeout(then, ms);
+    this.#timer.unref();
   }
 }
