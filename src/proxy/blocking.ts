@@ -64,7 +64,11 @@ async function block(
       void endBlocked(router, upstream, withError);
     };
     session.onGone = () => upstream.destroy();
-    const reply = await router.askBytes(bytes, { fixed: upstream, repeatable: planned.repeatable });
+    const reply = await router.askBytes(bytes, {
+      fixed: upstream,
+      mayWait: true,
+      repeatable: planned.repeatable,
+    });
     session.onGone = null;
     if (session.closed || unblocked) {
       upstream.destroy();

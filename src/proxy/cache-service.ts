@@ -80,6 +80,7 @@ export class CacheService {
     this.router.meter.connections--;
     this.commands.onClosed(session);
     if (session.lane !== null) session.lane.sessions--;
+    this.router.connections.bounded.endAbandoned();
   }
 
   close(): void {

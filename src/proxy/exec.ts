@@ -1,6 +1,7 @@
 /**
- * EXEC. The queued commands leave as one contiguous batch: on the shared connection, or on the one that watches. What the
- * proxy answers itself is not in the batch: its replies are put into EXEC's afterwards (exec-reply.ts).
+ * EXEC. The queued commands leave as one contiguous batch: on the shared connection (a large one on one for itself), or on
+ * the one that watches. What the proxy answers itself is not in the batch: its replies are put into EXEC's afterwards
+ * (exec-reply.ts).
  */
 import { messageOf } from '../lib/errors.ts';
 import { encodeRequest } from '../protocol/request-encoder.ts';
@@ -8,7 +9,7 @@ import { encodeReply, NULL_ARRAY } from '../protocol/resp-value.ts';
 import { answerLater } from './answer-later.ts';
 import { execReply } from './exec-reply.ts';
 import { CROSS_SLOT, errorReply } from './proxy-error.ts';
-import { NO_SLOT } from './routing/request.ts';
+import { LARGE_REQUEST_BYTES, NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
 import type { Call } from './session-commands.ts';
 import type { CommandQueue } from './command-queue.ts';
@@ -80,8 +81,14 @@ function batchOf({ client }: Session, queued: CommandQueue): Batch {
   };
 }
 
-/** Then it must not overtake what the session has sent over the shared connection. */
-export function isApart({ client, service }: Session): boolean {
+/** It must not overtake what the session has sent before over the shared connection. */
+export function wantsDrained(session: Session): boolean {
+  return (
+    isApart(session) || (session.client.transaction?.queued.sentBytes ?? 0) > LARGE_REQUEST_BYTES
+  );
+}
+
+function isApart({ client, service }: Session): boolean {
   const { transaction } = client;
   return (
     transaction !== null && (isPrivate(transaction) || isMended(transaction, service.hub.idle))
@@ -108,17 +115,20 @@ async function executeApart(
   batch: Batch,
 ): Promise<void> {
   const { client, service } = session;
+  const alone = session.goesAlone(batch.bytes.length);
   const answer = answerLater(session, call);
   session.holdPushes();
   let reply: Buffer;
   try {
-    const alone = transaction.queued.answered === transaction.queued.length;
+    const here = transaction.queued.answered === transaction.queued.length;
     if (isPrivate(transaction)) reply = await executePrivately(session, transaction, batch);
-    else if (alone) reply = Buffer.from('*0\r\n');
+    else if (here) reply = Buffer.from('*0\r\n');
     else {
       reply = await service.router.askBytes(batch.bytes, {
         lane: session.lane!,
         slot: transaction.slot,
+        alone,
+        abandoned: () => session.closed,
         preceding: batch.preceding,
         repeatable: batch.repeatable,
       });
@@ -153,6 +163,8 @@ async function executePrivately(
   transaction.watcher = null;
   const reply = await service.router.askBytes(batch.bytes, {
     fixed: upstream,
+    // A large one is not held for a client that has gone.
+    abandoned: () => session.closed && batch.bytes.length > LARGE_REQUEST_BYTES,
     preceding: batch.preceding,
     repeatable: false,
   });

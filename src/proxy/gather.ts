@@ -1,6 +1,7 @@
 /** Gathers the replies of the parts of one request; the merged one takes the request's place in its session. */
 import type { PlannedCommand } from './command-book.ts';
 import {
+  LARGE_REQUEST_BYTES,
   REQUEST_DONE,
   REQUEST_RETRYING,
   type Request,
@@ -15,6 +16,8 @@ export class Gather implements RequestSink, RequestParts {
   readonly #planned: PlannedCommand;
   readonly #merge: (replies: readonly Buffer[]) => Buffer;
   readonly #place: Request;
+  /** Large parts have connections for themselves. */
+  readonly #alone: boolean;
   readonly #replies: Buffer[];
   /** Parts that wait for another try: they are in no session's list, their place waits for them. */
   readonly #waiting = new Set<Request>();
@@ -31,6 +34,7 @@ export class Gather implements RequestSink, RequestParts {
     this.#session = session;
     this.#planned = planned;
     this.#merge = merge;
+    this.#alone = session.goesAlone(requestBytes);
     this.#place = session.reserve(planned, requestBytes);
     this.#replies = Array.from({ length: parts });
     this.#missing = parts;
@@ -61,6 +65,7 @@ export class Gather implements RequestSink, RequestParts {
     request.slot = slot;
     request.node = node;
     request.part = part;
+    request.alone = this.#alone && bytes.length > LARGE_REQUEST_BYTES;
     request.startedUs = router.turn.nowUs;
     router.route(request);
   }

@@ -111,31 +111,6 @@ describe('bounds of a session', () => {
     }
   });
 
-  it('sends a large request over a connection of its own, so that nobody waits behind it', async () => {
-    const key = keyOf(0);
-    /** Bytes that the node has received, by connection. */
-    const receivedBy = async () =>
-      new Map(
-        (await cache.nodes[0]!.admin.text('CLIENT', 'LIST'))
-          .split('\n')
-          .map((line) => / id=(\d+) .* tot-net-in=(\d+)/.exec(` ${line}`))
-          .filter((match) => match !== null)
-          .map(([, id, bytes]) => [id, Number(bytes)]),
-      );
-    const client = await cache.client();
-    await client.expectOk('SET', key, 'small');
-    const before = await receivedBy();
-    const request = encodeRequest(['SET', key, 'x'.repeat(8 * MIB)]);
-    client.write(request);
-    assert.equal((await client.next()).toString(), '+OK\r\n');
-    for (let i = 0; i < 10; i++) await client.expectOk('SET', key, 'x'.repeat(1000));
-    const gained = [...(await receivedBy())].map(([id, bytes]) => bytes - (before.get(id) ?? 0));
-    const carriers = gained.filter((bytes) => bytes > 8 * MIB);
-    assert.equal(carriers.length, 1);
-    // At most the connection's beginning beside it.
-    assert.ok(carriers[0]! < request.length + 1000, `${carriers[0]}`);
-  });
-
   it('a command without keys that waits for its node is not given up for a later one of the proxy itself', async () => {
     const client = await cache.client();
     await cache.nodes[0]!.kill();

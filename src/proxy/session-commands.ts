@@ -20,12 +20,12 @@ import {
   PLAN_REFUSED,
   PLAN_SPLIT,
 } from './command-plan.ts';
-import { goesAlone, largeRequest } from './large-request.ts';
 import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
 import type { Session } from './session.ts';
 import { KEY_TOO_LONG, slotOf } from './slot-of.ts';
 import { STALL_BUSY } from './stalls.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
+import { LARGE_REQUEST_BYTES } from './routing/request.ts';
 import { fanOut, splitByShard } from './split.ts';
 import { queueCommand } from './queue-command.ts';
 import { endTransaction, failTransaction } from './transaction.ts';
@@ -112,9 +112,9 @@ export class SessionCommands {
     const queued = client.transaction?.open === true && handler?.unqueued !== true;
     const blocks =
       !queued && planned?.kind === PLAN_BLOCKING && mayBlock(planned.command.name, args, buf);
-    const alone =
-      blocks || (!queued && planned !== null && goesAlone(session, planned, end - start));
-    if ((alone || (!queued && wantsDrained(handler, session))) && !session.drained()) return false;
+    const large = end - start > LARGE_REQUEST_BYTES;
+    const drained = blocks || (!queued && (large || wantsDrained(handler, session)));
+    if (drained && !session.drained()) return false;
     if (!session.inStep()) return false;
     if (planned?.kind === PLAN_PROXY && this.#asksPermission(session, planned.command, buf, args))
       return false;
@@ -132,7 +132,7 @@ export class SessionCommands {
     } else if (queued) {
       session.reply(queueCommand(session, planned!, buf, start, end, args));
     } else {
-      this.#execute(session, planned!, handler, alone, buf, start, end, args);
+      this.#execute(session, planned!, handler, blocks, buf, start, end, args);
     }
     if (client.muted && !client.replyOff) client.muted = false;
     if (
@@ -273,7 +273,7 @@ export class SessionCommands {
     session: Session,
     planned: PlannedCommand,
     handler: HandlerEntry | undefined,
-    alone: boolean,
+    blocks: boolean,
     buf: Buffer,
     start: number,
     end: number,
@@ -310,12 +310,11 @@ export class SessionCommands {
         fanOut(session, planned, buf, start, end);
         return;
       case PLAN_BLOCKING:
-        if (alone) blockingCommand(session, planned, Buffer.from(buf.subarray(start, end)), slot);
+        if (blocks) blockingCommand(session, planned, Buffer.from(buf.subarray(start, end)), slot);
         else session.forward(planned, buf, start, end, slot);
         return;
       case PLAN_FORWARD:
-        if (alone) largeRequest(session, planned, buf.subarray(start, end), slot);
-        else if (session.client.tracking?.caching === true)
+        if (session.client.tracking?.caching === true)
           forwardAfterCaching(session, planned, buf, start, end, slot);
         else session.forward(planned, buf, start, end, slot);
         return;

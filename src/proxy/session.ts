@@ -16,12 +16,11 @@ import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FORWARD } from './command-plan.ts';
 import { SMALL_BYTES, type MemoryHolder } from './io/client-memory.ts';
 import type { Turn } from './io/turn.ts';
-import { LARGE_REQUEST_BYTES } from './large-request.ts';
 import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
 import { NO_COMMAND } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
 import type { Lane } from './routing/lane.ts';
-import type { Request } from './routing/request.ts';
+import { LARGE_REQUEST_BYTES, type Request } from './routing/request.ts';
 import { SessionInput, type InputOwner } from './session-input.ts';
 import { SessionOutput, type OutputOwner } from './session-output.ts';
 import { SessionReplies } from './session-replies.ts';
@@ -272,8 +271,22 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     }
     request.startedUs = this.#turn.nowUs;
     request.muted = this.client.muted;
+    if (end - start > LARGE_REQUEST_BYTES) {
+      request.stable = true;
+      request.alone = this.goesAlone(end - start);
+    }
     this.#replies.enqueue(request, end - start);
     return request;
+  }
+
+  /**
+   * May what is sent next have a connection for itself? A large request, when nothing is under way that it could overtake;
+   * and what comes after it waits until it is answered. Asked right before its place is taken.
+   */
+  goesAlone(sizeBytes: number): boolean {
+    if (sizeBytes <= LARGE_REQUEST_BYTES || !this.#replies.empty) return false;
+    this.#stalls.begin(STALL_DRAIN);
+    return true;
   }
 
   #checkCongestion(request: Request): void {

@@ -1,6 +1,6 @@
 /** MULTI, EXEC, DISCARD, WATCH and UNWATCH (multi.c). */
 import { hashSlot } from '../../protocol/hash-slot.ts';
-import { execute, isApart, isTransient } from '../exec.ts';
+import { execute, isTransient, wantsDrained } from '../exec.ts';
 import { CLUSTER_DOWN, CROSS_SLOT, errorReply, OK_REPLY } from '../proxy-error.ts';
 import { notAllowed } from '../queue-command.ts';
 import { NO_SLOT } from '../routing/request.ts';
@@ -30,7 +30,7 @@ export const transactionHandlers: HandlerTable = {
       return OK_REPLY;
     },
   },
-  exec: { unqueued: true, drained: isApart, run: execute },
+  exec: { unqueued: true, drained: wantsDrained, run: execute },
   watch: { unqueued: true, drained: true, run: watch },
   unwatch: {
     drained: true,

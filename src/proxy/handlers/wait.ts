@@ -74,7 +74,7 @@ async function waitAt(
   const mark = encodeRequest(['EVAL', MARK_SCRIPT, 1, keyOf(router, upstream.node)]);
   const marked = decodeReply(await router.askBytes(mark, options));
   if (marked instanceof RespError) return marked;
-  return decodeReply(await router.askBytes(encodeRequest(args), options));
+  return decodeReply(await router.askBytes(encodeRequest(args), { ...options, mayWait: true }));
 }
 
 /** A key in a slot of this node. */

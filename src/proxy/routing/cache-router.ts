@@ -2,7 +2,7 @@
  * Brings the requests of one cache to the nodes that can answer them. What a request means is the session's business; here
  * it is bytes, a slot, a lane and a deadline.
  *
- *   session ─ route() ─> lane.upstreams[owner of slot] ─> node
+ *   session ─ route() ─> lane.upstreams[owner of slot] ─> node        (a large request: a connection for itself)
  *                 ^                                         │ error reply or loss
  *                 └──────── TakeBack, until the deadline <──┘
  */
@@ -88,7 +88,7 @@ export class CacheRouter {
       onBroken: refresh,
     });
     const { connections } = this;
-    const questions = new NodeQuestions({ pool, turn, system: connections.system, route });
+    const questions = new NodeQuestions({ pool, turn, connections, route });
     this.#questions = questions;
     this.#stallWatch = new StallWatch({ connections, questions, turn, deadlineMs });
     this.#learner = new SlotLearner({
@@ -135,7 +135,9 @@ export class CacheRouter {
       if (lane.kind.readonly && request.tries === 0 && isRead(request))
         node = this.map.readerOf(node, request.slot);
     }
-    const upstream = lane.upstreams[node] ?? this.connections.openShared(lane, node);
+    const upstream = request.alone
+      ? this.connections.bounded.largeFor(lane, node)
+      : (lane.upstreams[node] ?? this.connections.openShared(lane, node));
     upstream.send(request);
   }
 
@@ -240,7 +242,7 @@ export class CacheRouter {
   }
 
   #keepHouse(): void {
-    this.connections.dropIdleLanes();
+    this.connections.dropIdle();
     this.#stallWatch.look();
     this.#learner.keepFresh();
   }

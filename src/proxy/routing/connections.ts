@@ -1,11 +1,13 @@
 /**
  * The connections of one cache to its nodes. Shared ones belong to a lane and a node and carry the requests of many
- * clients; private ones have a state of their own (a blocked command, WATCH, MONITOR, subscriptions) and one user at a time.
+ * clients; private ones have a state of their own (a blocked command, WATCH, MONITOR, subscriptions), or a large
+ * request for themselves, and one user at a time.
  * What a request means and where it belongs is not decided here.
  */
 import type { Logger } from 'pino';
 import type { ReadBuffer } from '../io/read-buffer.ts';
 import type { Turn } from '../io/turn.ts';
+import { BoundedConnections } from './bounded-connections.ts';
 import { Lane, laneKey, type LaneKind } from './lane.ts';
 import type { NodeMap } from './node-map.ts';
 import type { Request } from './request.ts';
@@ -42,6 +44,8 @@ const NOWHERE = { host: '127.0.0.1', port: 1 };
 export class Connections implements UpstreamOwner {
   /** The system user's: for the proxy's own questions. Never dropped. */
   readonly system: Lane;
+  /** Of the private ones, those whose requests have a deadline. */
+  readonly bounded = new BoundedConnections((lane, node) => this.openLike(lane, node));
   readonly #parts: ConnectionsParts;
   readonly #lanes = new Map<string, Lane>();
   /** Sessions that wait for a congested connection. */
@@ -76,11 +80,12 @@ export class Connections implements UpstreamOwner {
   /** Closes a lane that nobody is on any more. */
   dropLane(lane: Lane): void {
     this.#lanes.delete(lane.key);
-    closeAll(lane);
+    this.#closeAll(lane);
   }
 
-  /** Closes the lanes that have been nobody's for a while. Called about once a second. */
-  dropIdleLanes(): void {
+  /** Closes what has been nobody's for a while. Called about once a second. */
+  dropIdle(): void {
+    this.bounded.dropIdle();
     const now = performance.now();
     for (const lane of this.#lanes.values()) {
       if (lane.sessions > 0) lane.idleSinceMs = 0;
@@ -135,8 +140,8 @@ export class Connections implements UpstreamOwner {
   /** Gives a private connection back that has no state left on it. */
   givePrivate(lane: Lane, upstream: Upstream): void {
     const free = (lane.free[upstream.node] ??= []);
-    if (upstream.closed || free.length >= FREE_PRIVATE_MAXIMUM || !this.#lanes.has(lane.key))
-      upstream.destroy();
+    const dropped = lane !== this.system && this.#lanes.get(lane.key) !== lane;
+    if (upstream.closed || free.length >= FREE_PRIVATE_MAXIMUM || dropped) upstream.destroy();
     else free.push(upstream);
   }
 
@@ -164,7 +169,7 @@ export class Connections implements UpstreamOwner {
 
   close(): void {
     this.#closed = true;
-    for (const lane of this.lanes) closeAll(lane);
+    for (const lane of this.lanes) this.#closeAll(lane);
   }
 
   // ---- what the connections tell -------------------------------------------------------------------------------------
@@ -193,6 +198,7 @@ export class Connections implements UpstreamOwner {
     for (const lane of this.lanes) {
       if (lane.upstreams[upstream.node] === upstream) lane.upstreams[upstream.node] = null;
     }
+    this.bounded.onClosed(upstream);
     this.#pushHandlers.delete(upstream);
     const onClosed = this.#closeHandlers.get(upstream);
     this.#closeHandlers.delete(upstream);
@@ -208,6 +214,11 @@ export class Connections implements UpstreamOwner {
     const waiters = this.#drainWaiters.get(upstream);
     this.#drainWaiters.delete(upstream);
     for (const callback of waiters ?? []) callback();
+  }
+
+  #closeAll(lane: Lane): void {
+    this.bounded.dropLane(lane);
+    for (const upstream of [...lane.upstreams, ...lane.free.flat()]) upstream?.destroy();
   }
 
   #open(node: number, handshake: Handshake): Upstream {
@@ -227,8 +238,4 @@ export class Connections implements UpstreamOwner {
       'lost a node connection',
     );
   }
-}
-
-function closeAll(lane: Lane): void {
-  for (const upstream of [...lane.upstreams, ...lane.free.flat()]) upstream?.destroy();
 }

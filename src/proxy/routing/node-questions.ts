@@ -2,6 +2,7 @@
 import { encodeRequest } from '../../protocol/request-encoder.ts';
 import { decodeReply, RespError, textOf, type RespValue } from '../../protocol/resp-value.ts';
 import type { Turn } from '../io/turn.ts';
+import type { Connections } from './connections.ts';
 import type { Lane } from './lane.ts';
 import { PromiseSink } from './promise-sink.ts';
 import { NO_SLOT, type Request, type RequestPool } from './request.ts';
@@ -10,8 +11,8 @@ import type { Upstream } from './upstream.ts';
 export interface NodeQuestionsParts {
   readonly pool: RequestPool;
   readonly turn: Turn;
-  /** What a question goes over that names no lane. */
-  readonly system: Lane;
+  /** A question that names no lane goes over the system's. */
+  readonly connections: Connections;
   /** Sends a request to the node it belongs to. */
   readonly route: (request: Request) => void;
 }
@@ -20,7 +21,14 @@ export interface AskOptions {
   readonly lane?: Lane;
   readonly node?: number;
   readonly slot?: number;
+  /** A private connection to ask on. */
   readonly fixed?: Upstream;
+  /** There it may wait as long as it likes, whatever the deadline (a command that blocks). */
+  readonly mayWait?: boolean;
+  /** See Request. */
+  readonly alone?: boolean;
+  /** Whoever wanted to know has gone. */
+  readonly abandoned?: () => boolean;
   readonly repeatable?: boolean;
   /** Replies that come before the one that counts (MULTI's and the QUEUEDs). */
   readonly preceding?: number;
@@ -38,17 +46,26 @@ export class NodeQuestions {
 
   /** The encoded request in, the reply's bytes out, an error reply included; waits and retries as any request does. */
   askBytes(bytes: Buffer, options: AskOptions = {}): Promise<Buffer> {
+    const { connections } = this.#parts;
+    const { fixed = null, abandoned } = options;
+    const watched = options.mayWait === true ? null : fixed;
     return new Promise((resolve) => {
-      const request = this.#take(bytes, resolve);
-      request.lane = options.lane ?? this.#parts.system;
-      request.fixed = options.fixed ?? null;
+      const onReply = (reply: Buffer): void => {
+        if (watched !== null) connections.bounded.answered(watched);
+        resolve(reply);
+      };
+      if (watched !== null) connections.bounded.asked(watched);
+      const request = this.#take(bytes, onReply, abandoned);
+      request.lane = options.lane ?? connections.system;
+      request.fixed = fixed;
+      request.alone = options.alone ?? false;
       request.node = options.node ?? -1;
       request.slot = options.slot ?? NO_SLOT;
       request.repeatable = options.repeatable ?? true;
       request.precedingReplies = options.preceding ?? 0;
       request.skipReplies = request.precedingReplies;
-      if (request.fixed === null) this.#parts.route(request);
-      else request.fixed.send(request);
+      if (fixed === null) this.#parts.route(request);
+      else fixed.send(request);
     });
   }
 
@@ -65,7 +82,7 @@ export class NodeQuestions {
             : value,
         );
       });
-      request.lane = this.#parts.system;
+      request.lane = this.#parts.connections.system;
       request.node = node;
       // Not repeatable and its deadline passed: a node that is gone answers at once.
       request.deadlineUs = 1;
@@ -73,10 +90,10 @@ export class NodeQuestions {
     });
   }
 
-  #take(bytes: Buffer, resolve: (reply: Buffer) => void): Request {
+  #take(bytes: Buffer, resolve: (reply: Buffer) => void, abandoned?: () => boolean): Request {
     const { pool, turn } = this.#parts;
     const request = pool.take();
-    request.sink = new PromiseSink(resolve, pool);
+    request.sink = new PromiseSink(resolve, pool, abandoned);
     request.buf = bytes;
     request.start = 0;
     request.end = bytes.length;

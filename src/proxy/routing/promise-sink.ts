@@ -3,13 +3,23 @@ import type { Request, RequestPool } from './request.ts';
 import type { RequestSink } from './request-sink.ts';
 
 export class PromiseSink implements RequestSink {
-  readonly abandoned = false;
   readonly #resolve: (reply: Buffer) => void;
   readonly #pool: RequestPool;
+  readonly #abandoned: () => boolean;
 
-  constructor(resolve: (reply: Buffer) => void, pool: RequestPool) {
+  /** @param abandoned has whoever wanted to know gone? The proxy itself has not */
+  constructor(
+    resolve: (reply: Buffer) => void,
+    pool: RequestPool,
+    abandoned: () => boolean = () => false,
+  ) {
     this.#resolve = resolve;
     this.#pool = pool;
+    this.#abandoned = abandoned;
+  }
+
+  get abandoned(): boolean {
+    return this.#abandoned();
   }
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {

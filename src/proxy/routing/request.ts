@@ -21,6 +21,12 @@ export const REQUEST_DONE = 3;
 /** Slot of a request that names no key. */
 export const NO_SLOT = -1;
 
+/**
+ * A request above this has a connection to its node for itself (BoundedConnections), unless it could overtake another one
+ * of its session there. More than what one read brings: it stands in memory of its own.
+ */
+export const LARGE_REQUEST_BYTES = 1024 * 1024;
+
 /** What a request in a session's list stands for, when it is sent in parts. */
 export interface RequestParts {
   /** Answers those that wait for another try and that a later request has overtaken. */
@@ -57,6 +63,8 @@ export class Request {
   node = -1;
   /** A connection of its own, or null for the lane's. */
   fixed: Upstream | null = null;
+  /** Large, and nothing else of its session is under way: not over the lane's shared connection. */
+  alone = false;
   /** CLIENT REPLY OFF or SKIP: the client gets no reply. */
   muted = false;
   /** First error among the skipped replies. */
@@ -109,6 +117,7 @@ export class RequestPool {
     request.lane = null;
     request.node = -1;
     request.fixed = null;
+    request.alone = false;
     request.muted = false;
     request.skippedError = null;
     request.part = 0;

@@ -32,12 +32,13 @@ export class StallWatch {
   look(): void {
     const nowUs = performance.now() * 1000;
     const patienceUs = this.#parts.deadlineMs() * 1000;
-    for (const lane of this.#parts.connections.lanes) {
-      for (const upstream of lane.upstreams) {
-        if (!upstream || upstream.pending === 0 || this.#probed.has(upstream)) continue;
-        if (nowUs - upstream.lastActivityUs >= patienceUs) void this.#probe(upstream);
-      }
-    }
+    const { lanes, bounded } = this.#parts.connections;
+    const look = (upstream: Upstream | null): void => {
+      if (!upstream || upstream.pending === 0 || this.#probed.has(upstream)) return;
+      if (nowUs - upstream.lastActivityUs >= patienceUs) void this.#probe(upstream);
+    };
+    for (const lane of lanes) for (const upstream of lane.upstreams) look(upstream);
+    for (const upstream of bounded.all()) look(upstream);
   }
 
   async #probe(stalled: Upstream): Promise<void> {
@@ -45,7 +46,7 @@ export class StallWatch {
     this.#probed.add(stalled);
     const handshake = connections.system.handshake(stalled.node);
     const probe = connections.openPrivate(stalled.node, handshake);
-    const answer = questions.askBytes(PING, { fixed: probe });
+    const answer = questions.askBytes(PING, { fixed: probe, mayWait: true });
     const silence = new Promise<null>((resolve) =>
       setTimeout(() => resolve(null), QUESTION_MS).unref(),
     );

@@ -125,6 +125,13 @@ export class Upstream implements Flushable {
     socket.on('close', () => this.#onClose());
   }
 
+  /** Something is under way, and nobody waits for it any more. */
+  get abandoned(): boolean {
+    for (let request = this.#head; request !== null; request = request.nextUpstream)
+      if (!request.sink!.abandoned) return false;
+    return this.#head !== null;
+  }
+
   /** Sends a request after all that were sent before. Hot. */
   send(request: Request): void {
     if (this.closed) {
