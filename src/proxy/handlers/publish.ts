@@ -7,6 +7,7 @@ import { hashSlot } from '../../protocol/hash-slot.ts';
 import { NO_SLOT } from '../routing/request.ts';
 import { Gather } from '../gather.ts';
 import { errorReply } from '../proxy-error.ts';
+import { STALL_BUSY } from '../stalls.ts';
 import type { Session } from '../session.ts';
 import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
 
@@ -17,8 +18,8 @@ export const publishHandlers: HandlerTable = {
 
 function publishing(kind: 'channel' | 'shard'): HandlerEntry {
   return {
-    // Its own message comes to a client after the reply: that must be the next one, then.
-    drained: hearsMessages,
+    // Its own message comes to a client after the reply: that must be the next one, then. So must it where it waits.
+    drained: (session) => hearsMessages(session) || session.service.hub.leaving,
     run: (session, call) => publish(session, call, kind),
     amend: (session, call, reply) => countRight(session, call.args[1]!, kind, reply),
   };
@@ -29,7 +30,7 @@ function hearsMessages({ client }: Session): boolean {
 }
 
 function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffer | null {
-  const { cache, hub } = session.service;
+  const { cache, hub, router } = session.service;
   const channel = call.args[1]!;
   if (channel.length > cache.limits.keyMaximumBytes) {
     return errorReply(
@@ -41,6 +42,23 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
     session.forward(call.planned, call.bytes, 0, call.bytes.length, slot);
     return null;
   }
+  // Whoever has left is not to be counted, nor the proxy in its stead.
+  if (hub.leaving) {
+    session.stall(STALL_BUSY);
+    void hub.left().then(() => {
+      if (session.closed) return;
+      router.turn.tick();
+      send(session, call, kind, slot);
+      session.release();
+    });
+  } else {
+    send(session, call, kind, slot);
+  }
+  return null;
+}
+
+function send(session: Session, call: Call, kind: 'channel' | 'shard', slot: number): void {
+  const channel = call.args[1]!;
   const hears = hearsMessages(session);
   if (hears) session.holdPushes();
   const gather = new Gather(session, call.planned, 1, call.bytes.length, ([reply]) => {
@@ -49,7 +67,6 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
     return countRight(session, channel, kind, reply!);
   });
   gather.send(0, call.bytes, slot, -1);
-  return null;
 }
 
 /** The node's reply with the clients of this proxy in the place of its own subscriptions. */

@@ -203,6 +203,18 @@ for (const sharding of [true, false]) {
       }
     });
 
+    it('nobody is counted for those who have left', async () => {
+      const [leaver, publisher] = [await cache.client(), await cache.client()];
+      // So many that the node is still at it when the PUBLISH comes over another connection.
+      const channels = Array.from({ length: 3000 }, (_, i) => `left-${i}`);
+      for (let i = 0; i < 5; i++) {
+        leaver.write(encodeRequest(['SUBSCRIBE', ...channels]));
+        for (const _ of channels) await leaver.next();
+        await leaver.raw('RESET');
+        assert.equal(await publisher.text('PUBLISH', channels.at(-1)!, 'message'), '0');
+      }
+    });
+
     it('what a client publishes to itself inside MULTI comes after EXEC has answered', async () => {
       const client = await cache.client();
       await client.raw('HELLO', '3');

@@ -20,6 +20,8 @@ export interface FeedOwner {
   onMessage(topic: Topic, push: Buffer): void;
   /** The node took a shard channel away because its slot moved; it is on no feed any more. */
   onDropped(topic: Topic): void;
+  /** So many topics more are being left; a negative number: the node has let go of them. */
+  onLeaving(topics: number): void;
   /** The connection is gone; its topics are on no feed any more. */
   onLost(feed: PubSubFeed, topics: readonly Topic[]): void;
 }
@@ -42,6 +44,8 @@ export class PubSubFeed {
   idleSinceMs = 0;
   /** performance.now() when the oldest unanswered command was sent; 0 when nothing is. */
   owedSinceMs = 0;
+  /** Topics that nobody wants any more and that the node has not let go of. */
+  leaving = 0;
   closed = false;
 
   readonly #owner: FeedOwner;
@@ -95,7 +99,10 @@ export class PubSubFeed {
     this.#forget(topic);
     const waiting = this.#joining.indexOf(topic);
     if (waiting >= 0) this.#joining.splice(waiting, 1);
-    else this.#leaving.push(topic);
+    else {
+      this.#leaving.push(topic);
+      this.#left(1);
+    }
     this.#schedule();
   }
 
@@ -107,6 +114,11 @@ export class PubSubFeed {
 
   destroy(reason: Error | null = null): void {
     this.#upstream.destroy(reason);
+  }
+
+  #left(topics: number): void {
+    this.leaving += topics;
+    this.#owner.onLeaving(topics);
   }
 
   #schedule(): void {
@@ -160,6 +172,7 @@ export class PubSubFeed {
 
   #finish(command: Sent): void {
     command.done?.();
+    if (!command.joins) this.#left(-command.topics.length);
     if (!command.joins || command.error === null) return;
     const refused = command.topics.filter((topic) => topic.feed === this && !topic.live);
     for (const topic of refused) this.#forget(topic);
@@ -220,6 +233,8 @@ export class PubSubFeed {
     this.closed = true;
     const topics = Object.values(this.#topics).flatMap((map) => [...map.values()]);
     for (const topic of topics) this.#forget(topic);
+    this.#left(-this.leaving);
+    this.#leaving = [];
     for (const command of this.#sent.splice(0)) command.done?.();
     this.#owner.onLost(this, topics);
   }

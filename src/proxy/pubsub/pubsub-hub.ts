@@ -153,7 +153,16 @@ export class PubSubHub implements PlacerOwner {
 
   /** Does this proxy subscribe to anything? */
   get idle(): boolean {
-    return this.#subscribers.size === 0;
+    return this.#subscribers.size === 0 && !this.#placer.leaving;
+  }
+
+  /** Would a node count this proxy for what its clients have left? Then `left` tells when not any more. */
+  get leaving(): boolean {
+    return this.#placer.leaving;
+  }
+
+  left(): Promise<void> {
+    return this.#placer.left();
   }
 
   close(): void {

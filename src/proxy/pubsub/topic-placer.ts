@@ -55,6 +55,8 @@ export class TopicPlacer implements FeedOwner {
   #homeless = new Set<Topic>();
   /** Nodes whose connection was lost, and until when others are preferred (performance.now()). */
   readonly #avoided = new Map<number, number>();
+  /** Topics that nobody wants any more and that nodes still count us for. */
+  #leaving = 0;
   #retryTimer: NodeJS.Timeout | null = null;
   #retryMs = RETRY_MS;
   #epoch = -1;
@@ -68,6 +70,17 @@ export class TopicPlacer implements FeedOwner {
   /** Has this user a connection? */
   serves(user: string): boolean {
     return this.#posts.has(user);
+  }
+
+  /** Do nodes still count us for topics that nobody wants any more? */
+  get leaving(): boolean {
+    return this.#leaving > 0;
+  }
+
+  /** Resolves when they do not for those that are left by now; what is left meanwhile is not waited for. */
+  async left(): Promise<void> {
+    const feeds = this.#feeds().filter(({ leaving }) => leaving > 0);
+    await Promise.all(feeds.map((feed) => new Promise<void>((resolve) => feed.fence(resolve))));
   }
 
   /** Gives a topic to the connection that should carry it, or lets it wait when there is no node. */
@@ -148,6 +161,10 @@ export class TopicPlacer implements FeedOwner {
 
   onMessage(topic: Topic, push: Buffer): void {
     this.#owner.onMessage(topic, push);
+  }
+
+  onLeaving(topics: number): void {
+    this.#leaving += topics;
   }
 
   onDropped(topic: Topic): void {
