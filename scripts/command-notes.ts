@@ -62,7 +62,7 @@ export const COMMAND_NOTES: Readonly<Record<string, string>> = {
     'the connections of all proxies of the machine, with what a proxy knows: fd is -1, buffers of the engine are 0. Filters are 9.1’s for every version',
   'client|kill': 'any connection to any proxy of the machine; filters as in CLIENT LIST',
   'client|no-evict':
-    'what a proxy holds for this client counts for nobody, and it is not cut when what all clients together make a proxy hold is too much; each client’s own limits hold',
+    'when what all clients together make a proxy hold is too much, this client is cut only when no other is left to cut: what it holds counts like anybody’s; each client’s own limits hold',
   'client|import-source': 'refused as by a node that is not in import mode',
   'config|get':
     'without secrets and paths; port, bind, maxclients, databases, maxmemory and the limits are the cache’s',

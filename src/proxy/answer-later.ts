@@ -11,13 +11,30 @@ export function answerLater(
   session: Session,
   call: Call,
 ): (reply: Buffer | readonly Buffer[]) => void {
-  const place = session.reserve(call.planned);
-  session.stall(STALL_BUSY);
+  const answer = answerInParts(session, call, 0);
   return (reply) => {
+    if (Buffer.isBuffer(reply)) answer([reply]);
+    else answer([Buffer.concat(reply)], false);
+  };
+}
+
+/**
+ * As `answerLater`, with a reply in parts, at least one, that nobody changes any more.
+ *
+ * @param sizeBytes what is under way in the command's stead
+ */
+export function answerInParts(
+  session: Session,
+  call: Call,
+  sizeBytes: number,
+): (parts: Buffer[], muted?: boolean) => void {
+  const place = session.reserve(call.planned, sizeBytes);
+  session.stall(STALL_BUSY);
+  return (parts, muted = place.muted) => {
     if (session.closed) return;
-    if (!Buffer.isBuffer(reply)) place.muted = false;
+    place.muted = muted;
     session.service.router.turn.tick();
-    session.complete(place, Buffer.isBuffer(reply) ? reply : Buffer.concat(reply));
+    session.completeParts(place, parts);
     session.service.commands.updateSpecial(session);
     session.release();
   };

@@ -28,7 +28,7 @@ export class CommandQueue {
   /** All that a node gets may be sent to it again. */
   repeatable = true;
   /** For a node, in order. */
-  readonly #sent = new ByteList();
+  #sent = new ByteList();
   /** What the proxy has a part in; the arrays have an element for each. */
   #own: ByteList | null = null;
   readonly #ownIndex: number[] = [];
@@ -69,6 +69,11 @@ export class CommandQueue {
   /** What goes to the node. */
   sentParts(): Buffer[] {
     return this.#sent.parts();
+  }
+
+  /** What goes to the node stands elsewhere now, or need not go there any more. */
+  dropSent(): void {
+    this.#sent = new ByteList();
   }
 
   /** What the proxy has a part in, in order. */

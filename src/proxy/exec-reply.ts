@@ -12,19 +12,30 @@ import { errorReply } from './proxy-error.ts';
 import type { Session } from './session.ts';
 import type { Call, HandlerEntry } from './session-commands.ts';
 
+/** A longer run of the node's replies is not copied. */
+const COPIED_MAXIMUM_BYTES = 16 * 1024;
 /** So many of the proxy's own, then the other clients have their turn. */
 const IN_ROW_MAXIMUM = 1000;
 
-/** `executed`: the node's reply to EXEC, an array with one element for each command that it was sent. */
+/**
+ * In parts that nobody changes any more.
+ *
+ * @param executed the node's reply to EXEC, an array with one element for each command that it was sent; does not change
+ * any more, and is counted as held
+ */
 export async function execReply(
   session: Session,
   queued: CommandQueue,
   executed: Buffer,
-): Promise<Buffer> {
+): Promise<Buffer[]> {
   const { commands } = session.service;
   const reply = new ByteList();
+  let copiedBytes = 0;
   const add = (bytes: Buffer, start: number, end: number): void => {
+    if (bytes === executed && end - start > COPIED_MAXIMUM_BYTES)
+      return reply.appendStable(bytes.subarray(start, end));
     reply.append(bytes, start, end);
+    copiedBytes += end - start;
     session.holdReply(end - start);
   };
   const scanner = new ReplyScanner();
@@ -43,9 +54,9 @@ export async function execReply(
     for (const { index: next, answered, call } of queued.own()) {
       if (++inRow % IN_ROW_MAXIMUM === 0) await new Promise((resolve) => setImmediate(resolve));
       // Nobody hears it any more, and nobody would take its subscriptions back.
-      if (session.closed || session.socket.destroyed) return executed;
+      if (session.closed || session.socket.destroyed) return [executed];
       const start = pos;
-      if (!skipTo(next)) return TOO_FEW;
+      if (!skipTo(next)) return [TOO_FEW];
       add(executed, start, pos);
       const { atExec, amend } = commands.handlerOf(call.command.name)!;
       let own: Buffer;
@@ -54,18 +65,18 @@ export async function execReply(
         index++;
       } else {
         const from = pos;
-        if (!skipTo(next + 1)) return TOO_FEW;
+        if (!skipTo(next + 1)) return [TOO_FEW];
         own = amend!(session, call, executed.subarray(from, pos));
       }
       add(own, 0, own.length);
     }
     const start = pos;
-    if (!skipTo(queued.length)) return TOO_FEW;
+    if (!skipTo(queued.length)) return [TOO_FEW];
     add(executed, start, pos);
   } finally {
-    session.holdReply(-reply.sizeBytes);
+    session.holdReply(-copiedBytes);
   }
-  return Buffer.concat([Buffer.from(`*${queued.length}\r\n`), ...reply.parts()]);
+  return [Buffer.from(`*${queued.length}\r\n`), ...reply.parts()];
 }
 
 async function answer(

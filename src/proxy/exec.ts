@@ -6,9 +6,10 @@
 import { messageOf } from '../lib/errors.ts';
 import { encodeRequest } from '../protocol/request-encoder.ts';
 import { encodeReply, NULL_ARRAY } from '../protocol/resp-value.ts';
-import { answerLater } from './answer-later.ts';
+import { answerInParts } from './answer-later.ts';
 import { execReply } from './exec-reply.ts';
 import { CROSS_SLOT, errorReply } from './proxy-error.ts';
+import type { PromiseSinkOptions } from './routing/promise-sink.ts';
 import { LARGE_REQUEST_BYTES, NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
 import type { Call } from './session-commands.ts';
@@ -116,12 +117,27 @@ async function executeApart(
 ): Promise<void> {
   const { client, service } = session;
   const alone = session.goesAlone(batch.bytes.length);
-  const answer = answerLater(session, call);
+  // From here on the batch is what is held of it.
+  transaction.queued.dropSent();
+  const answer = answerInParts(session, call, batch.bytes.length);
   session.holdPushes();
-  let reply: Buffer;
+  let keptBytes = 0;
+  let begun = false;
+  const onKept = (sizeBytes: number): void => {
+    keptBytes += sizeBytes;
+    begun = true;
+    session.holdReply(sizeBytes);
+  };
+  let parts: Buffer[];
   try {
+    let reply: Buffer;
     const here = transaction.queued.answered === transaction.queued.length;
-    if (isPrivate(transaction)) reply = await executePrivately(session, transaction, batch);
+    if (isPrivate(transaction))
+      reply = await executePrivately(session, transaction, batch, {
+        // A large one is not held for a client that has gone, and no reply: that has begun, so it was executed.
+        abandoned: () => session.closed && (begun || batch.bytes.length > LARGE_REQUEST_BYTES),
+        onKept,
+      });
     else if (here) reply = Buffer.from('*0\r\n');
     else {
       reply = await service.router.askBytes(batch.bytes, {
@@ -129,17 +145,19 @@ async function executeApart(
         slot: transaction.slot,
         alone,
         abandoned: () => session.closed,
+        onKept,
         preceding: batch.preceding,
         repeatable: batch.repeatable,
       });
     }
-    if (wasExecuted(reply)) reply = await execReply(session, transaction.queued, reply);
+    parts = wasExecuted(reply) ? await execReply(session, transaction.queued, reply) : [reply];
   } catch (error) {
     service.router.log.error({ err: error, command: 'exec' }, 'a command handler failed');
-    reply = errorReply(`ERR ${messageOf(error)}`);
+    parts = [errorReply(`ERR ${messageOf(error)}`)];
   }
   client.transaction = null;
-  answer(reply);
+  session.holdReply(-keptBytes);
+  answer(parts);
   session.releasePushes();
 }
 
@@ -153,6 +171,7 @@ async function executePrivately(
   session: Session,
   transaction: Transaction,
   batch: Batch,
+  hearing: PromiseSinkOptions,
 ): Promise<Buffer> {
   const { client, service } = session;
   const { connections } = service.router;
@@ -163,8 +182,7 @@ async function executePrivately(
   transaction.watcher = null;
   const reply = await service.router.askBytes(batch.bytes, {
     fixed: upstream,
-    // A large one is not held for a client that has gone.
-    abandoned: () => session.closed && batch.bytes.length > LARGE_REQUEST_BYTES,
+    ...hearing,
     preceding: batch.preceding,
     repeatable: false,
   });

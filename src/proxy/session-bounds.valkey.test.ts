@@ -173,12 +173,25 @@ describe('bounds of all sessions together', () => {
     await someAreCut(openMany(encodeRequest(['GET', 'big'])));
   });
 
-  it('neither cuts nor counts a client with CLIENT NO-EVICT', async () => {
-    const client = await cache.client();
-    await client.expectOk('CLIENT', 'NO-EVICT', 'on');
-    await client.expectOk('SET', 'big', 'x'.repeat(4 * VALUE_BYTES));
-    client.close();
+  it('cuts a client with CLIENT NO-EVICT when no other is left', async () => {
+    const [spared, other] = [await cache.client(), await cache.client()];
+    await spared.expectOk('CLIENT', 'NO-EVICT', 'on');
+    const request = encodeRequest(['SET', 'big', 'x'.repeat(4 * VALUE_BYTES)]);
+    spared.write(request.subarray(0, 2 * VALUE_BYTES));
+    const list = await cache.client();
+    await until(async () => heldOf(await list.text('CLIENT', 'LIST')) >= 2 * VALUE_BYTES);
+    other.write(request.subarray(0, 1.5 * VALUE_BYTES));
+    await until(() => other.closed, 5000);
+    assert.equal(spared.closed, false);
+    spared.write(request.subarray(2 * VALUE_BYTES));
+    await until(() => spared.closed, 5000);
+    list.close();
   });
+
+  /** Of the requests that are half received. */
+  function heldOf(list: string): number {
+    return [...list.matchAll(/ qbuf=(\d+) /g)].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+  }
 
   it('cuts a client that queues very many small commands', async () => {
     const client = await cache.client();

@@ -115,9 +115,13 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
 
   /** See MemoryHolder. */
   get memoryBytes(): number {
-    if (this.client.noEvict) return 0;
     const transaction = this.client.transaction?.queued.sizeBytes ?? 0;
     return this.#input.sizeBytes + this.#replies.sizeBytes + this.#output.sizeBytes + transaction;
+  }
+
+  /** See MemoryHolder. */
+  get memorySpared(): boolean {
+    return this.client.noEvict;
   }
 
   noteMemory(): void {
@@ -326,6 +330,12 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
 
   complete(request: Request, bytes: Buffer): void {
     this.#replies.onReply(request, bytes, 0, bytes.length);
+  }
+
+  /** As `complete`, with a reply in parts, at least one, that nobody changes any more. */
+  completeParts(request: Request, parts: Buffer[]): void {
+    request.replyParts = parts;
+    this.complete(request, parts[0]!);
   }
 
   /** A part of a reply waits for the others; a negative number: it does not any more. */

@@ -24,6 +24,15 @@ export class ByteList {
     this.sizeBytes += size;
   }
 
+  /** Appends bytes that nobody changes any more: as they are, not as a copy. */
+  appendStable(bytes: Buffer): void {
+    if (this.#end > 0) this.#full.push(this.#chunk.subarray(0, this.#end));
+    this.#chunk = this.#chunk.subarray(this.#end);
+    this.#end = 0;
+    this.#full.push(bytes);
+    this.sizeBytes += bytes.length;
+  }
+
   /** What was gathered, in order. The last one changes with the next `append`. */
   parts(): Buffer[] {
     return [...this.#full, this.#chunk.subarray(0, this.#end)];

@@ -6,6 +6,7 @@ const MAXIMUM_BYTES = 10 * SMALL_BYTES;
 
 class Holder implements MemoryHolder {
   memoryBytes = 0;
+  memorySpared = false;
   memoryCounted = false;
   cut = false;
 
@@ -62,6 +63,22 @@ describe('ClientMemory', () => {
       [false, true, false],
     );
     assert.equal(memory.sumBytes, 6.5 * SMALL_BYTES);
+  });
+
+  it('cuts those that are to be spared when no others are left, the largest of them first', () => {
+    const memory = new ClientMemory(MAXIMUM_BYTES);
+    const [small, large, other] = [2, 4, 3].map((size) => holding(memory, size * SMALL_BYTES));
+    const cut = () => [small!.cut, large!.cut, other!.cut];
+    small!.memorySpared = true;
+    large!.memorySpared = true;
+    small!.memoryBytes = 5 * SMALL_BYTES;
+    memory.note(small!);
+    assert.deepEqual(cut(), [false, false, true]);
+    assert.equal(memory.sumBytes, 9 * SMALL_BYTES);
+    large!.memoryBytes = 6 * SMALL_BYTES;
+    memory.note(large!);
+    assert.deepEqual(cut(), [false, true, true]);
+    assert.equal(memory.sumBytes, 5 * SMALL_BYTES);
   });
 
   it('collects once when much was given back and nothing more comes', (t) => {

@@ -1,13 +1,17 @@
 /**
  * What all clients of a process make it hold together: requests half received, replies not read, requests and replies that
  * wait. Each client has bounds of its own, but a thousand may stay just below them: when the sum passes the maximum, those
- * that hold most are cut until it does not (the engine's maxmemory-clients, networking.c evictClients).
+ * that hold most are cut until it does not (the engine's maxmemory-clients, networking.c evictClients). Unlike there, CLIENT
+ * NO-EVICT takes nobody out of the sum: any client may say it, and then nothing would bound what all of them hold. Who has
+ * said it is cut when nobody else is left.
  *
  * Only holdings worth counting are counted: a client below SMALL_BYTES costs nothing here.
  */
 export interface MemoryHolder {
-  /** Bytes held for this client now; 0 for one that is spared (CLIENT NO-EVICT). */
+  /** Bytes held for this client now. */
   readonly memoryBytes: number;
+  /** Not cut while there are others to cut (CLIENT NO-EVICT). */
+  readonly memorySpared: boolean;
   /** Is it counted here? Written by ClientMemory only. */
   memoryCounted: boolean;
   /** Ends its connection. */
@@ -87,9 +91,12 @@ export class ClientMemory {
   #largest(): MemoryHolder {
     let largest: MemoryHolder | null = null;
     let most = 0;
+    let spared = true;
     for (const [holder, bytes] of this.#counted) {
-      if (bytes <= most) continue;
+      const { memorySpared } = holder;
+      if (memorySpared === spared ? bytes <= most : memorySpared) continue;
       most = bytes;
+      spared = memorySpared;
       largest = holder;
     }
     return largest!;

@@ -4,7 +4,7 @@ import { decodeReply, RespError, textOf, type RespValue } from '../../protocol/r
 import type { Turn } from '../io/turn.ts';
 import type { Connections } from './connections.ts';
 import type { Lane } from './lane.ts';
-import { PromiseSink } from './promise-sink.ts';
+import { PromiseSink, type PromiseSinkOptions } from './promise-sink.ts';
 import { NO_SLOT, type Request, type RequestPool } from './request.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -17,7 +17,7 @@ export interface NodeQuestionsParts {
   readonly route: (request: Request) => void;
 }
 
-export interface AskOptions {
+export interface AskOptions extends PromiseSinkOptions {
   readonly lane?: Lane;
   readonly node?: number;
   readonly slot?: number;
@@ -27,8 +27,6 @@ export interface AskOptions {
   readonly mayWait?: boolean;
   /** See Request. */
   readonly alone?: boolean;
-  /** Whoever wanted to know has gone. */
-  readonly abandoned?: () => boolean;
   readonly repeatable?: boolean;
   /** Replies that come before the one that counts (MULTI's and the QUEUEDs). */
   readonly preceding?: number;
@@ -47,7 +45,7 @@ export class NodeQuestions {
   /** The encoded request in, the reply's bytes out, an error reply included; waits and retries as any request does. */
   askBytes(bytes: Buffer, options: AskOptions = {}): Promise<Buffer> {
     const { connections } = this.#parts;
-    const { fixed = null, abandoned } = options;
+    const { fixed = null } = options;
     const watched = options.mayWait === true ? null : fixed;
     return new Promise((resolve) => {
       const onReply = (reply: Buffer): void => {
@@ -55,7 +53,7 @@ export class NodeQuestions {
         resolve(reply);
       };
       if (watched !== null) connections.bounded.asked(watched);
-      const request = this.#take(bytes, onReply, abandoned);
+      const request = this.#take(bytes, onReply, options);
       request.lane = options.lane ?? connections.system;
       request.fixed = fixed;
       request.alone = options.alone ?? false;
@@ -90,10 +88,14 @@ export class NodeQuestions {
     });
   }
 
-  #take(bytes: Buffer, resolve: (reply: Buffer) => void, abandoned?: () => boolean): Request {
+  #take(
+    bytes: Buffer,
+    resolve: (reply: Buffer) => void,
+    options: PromiseSinkOptions = {},
+  ): Request {
     const { pool, turn } = this.#parts;
     const request = pool.take();
-    request.sink = new PromiseSink(resolve, pool, abandoned);
+    request.sink = new PromiseSink(resolve, pool, options);
     request.buf = bytes;
     request.start = 0;
     request.end = bytes.length;

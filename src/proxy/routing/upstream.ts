@@ -277,10 +277,14 @@ export class Upstream implements Flushable {
       this.#pushParts.push(Buffer.from(chunk.subarray(start, end)));
       return;
     }
-    if (head.skipReplies === 0 && this.#mode !== REPLY_KEPT && this.#firstByte !== MINUS) {
-      if (head.sink!.onPiece(head, chunk, start, end)) {
+    const sink = head.sink!;
+    // What is kept goes on being kept, unless for nobody.
+    const asked = this.#mode !== REPLY_KEPT || sink.abandoned;
+    if (asked && head.skipReplies === 0 && this.#firstByte !== MINUS) {
+      if (sink.onPiece(head, chunk, start, end)) {
         this.#mode = REPLY_STREAMED;
         head.streaming = true;
+        this.#dropKept(head);
         return;
       }
     }
@@ -288,7 +292,13 @@ export class Upstream implements Flushable {
     (head.replyParts ??= []).push(Buffer.from(chunk.subarray(start, end)));
     if (head.skipReplies > 0) return;
     head.keptBytes += end - start;
-    head.sink!.onKept?.(head, end - start);
+    sink.onKept?.(head, end - start);
+  }
+
+  #dropKept(request: Request): void {
+    request.replyParts = null;
+    if (request.keptBytes > 0) request.sink!.onKept?.(request, -request.keptBytes);
+    request.keptBytes = 0;
   }
 
   #onDrain(): void {
@@ -311,9 +321,7 @@ export class Upstream implements Flushable {
     while (request !== null) {
       const next: Request | null = request.nextUpstream;
       request.nextUpstream = null;
-      request.replyParts = null;
-      if (request.keptBytes > 0) request.sink!.onKept?.(request, -request.keptBytes);
-      request.keptBytes = 0;
+      this.#dropKept(request);
       request.skipReplies = 0;
       request.state = REQUEST_WAITING;
       if (request.streaming) request.sink!.onBroken(request);
