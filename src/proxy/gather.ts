@@ -78,6 +78,16 @@ export class Gather implements RequestSink, RequestParts {
     this.#session.onRetrying();
   }
 
+  mayTryAgain(_: Request, tick: number): boolean {
+    return this.#session.mayTryAgain(this.#place, tick);
+  }
+
+  get underWay(): boolean {
+    let waiting = 0;
+    for (const part of this.#waiting) if (part.state === REQUEST_RETRYING) waiting++;
+    return this.#missing > waiting;
+  }
+
   giveUp(isOvertaken: (part: Request) => boolean): void {
     for (const part of this.#waiting) {
       if (part.state !== REQUEST_RETRYING || !isOvertaken(part)) continue;

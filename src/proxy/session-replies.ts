@@ -46,6 +46,11 @@ export class SessionReplies implements RequestSink {
   #heldBytes = 0;
   /** Requests that wait for another try, at most. */
   #retrying = 0;
+  #sequence = 0;
+  /** As of this tick of the retry queue: what waits, in its order, by sequence; and how far that has been allowed. */
+  #due: readonly number[] = [];
+  #allowed = 0;
+  #tick = -1;
 
   constructor(router: CacheRouter, output: SessionOutput, stalls: Stalls) {
     this.#router = router;
@@ -89,6 +94,7 @@ export class SessionReplies implements RequestSink {
   /** Gives the request the next place. `sizeBytes`: its own, or of what is under way in its stead. Hot. */
   enqueue(request: Request, sizeBytes: number): void {
     request.sink = this;
+    request.sequence = ++this.#sequence;
     if (this.#tail === null) this.#head = request;
     else this.#tail.next = request;
     this.#tail = request;
@@ -138,6 +144,30 @@ export class SessionReplies implements RequestSink {
 
   onRetrying(): void {
     this.#retrying++;
+  }
+
+  /** In the order of the list, and only when nothing is under way: else a later one could come before an earlier one. */
+  mayTryAgain({ sequence }: Request, tick: number): boolean {
+    if (tick !== this.#tick) {
+      this.#tick = tick;
+      this.#due = this.#listDue();
+      this.#allowed = 0;
+    }
+    // Of a place several parts may ask.
+    if (this.#allowed > 0 && this.#due[this.#allowed - 1] === sequence) return true;
+    if (this.#due[this.#allowed] !== sequence) return false;
+    this.#allowed++;
+    return true;
+  }
+
+  #listDue(): number[] {
+    const due: number[] = [];
+    for (let request = this.#head; request !== null; request = request.next) {
+      if (request.state === REQUEST_DONE) continue;
+      if (request.state !== REQUEST_RETRYING || request.parts?.underWay === true) return [];
+      due.push(request.sequence);
+    }
+    return due;
   }
 
   /** A part of what stands in this place has run, or may have. */
@@ -251,7 +281,8 @@ export class SessionReplies implements RequestSink {
         request.state = REQUEST_DONE;
         request.superseded = true;
         hideMove(request);
-        this.hold(request.replyEnd - request.replyStart);
+        this.hold(request.replyEnd - request.replyStart - request.keptBytes);
+        request.keptBytes = 0;
       } else {
         waiting++;
       }

@@ -348,6 +348,11 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     this.#replies.onPartAnswered(part, place);
   }
 
+  /** Of what stands in a place that was reserved; see RequestSink. */
+  mayTryAgain(place: Request, tick: number): boolean {
+    return this.#replies.mayTryAgain(place, tick);
+  }
+
   /** What stands in a place that was reserved has begun to wait for another try. */
   onRetrying(): void {
     this.#replies.onRetrying();

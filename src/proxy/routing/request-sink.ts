@@ -11,6 +11,13 @@ export interface RequestSink {
   readonly takesParts?: boolean;
   /** The request begins to wait for another try. */
   onRetrying(request: Request): void;
+  /**
+   * May it be tried again now? Not while another request of its session is with a node, nor before an earlier one: which of
+   * them came first there would be anybody's guess.
+   *
+   * @param tick the same number for all that is asked in one go, in which what was allowed before is on its way
+   */
+  mayTryAgain?(request: Request, tick: number): boolean;
   /** The whole reply is `buf[start, end)`, or the concatenation of `request.replyParts` when those are there (`takesParts`). */
   onReply(request: Request, buf: Buffer, start: number, end: number): void;
   /**

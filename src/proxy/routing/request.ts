@@ -31,6 +31,8 @@ export const LARGE_REQUEST_BYTES = 1024 * 1024;
 export interface RequestParts {
   /** Answers those that wait for another try and that a later request has overtaken. */
   giveUp(isOvertaken: (part: Request) => boolean): void;
+  /** Is one of them with a node, or on its way there? */
+  readonly underWay: boolean;
 }
 
 export class Request {
@@ -41,6 +43,8 @@ export class Request {
   /** Next of the same upstream. */
   nextUpstream: Request | null = null;
   state = REQUEST_WAITING;
+  /** Grows from request to request of a session. */
+  sequence = 0;
   /** The request's bytes. */
   buf: Buffer | null = null;
   /** They do not change any more; else they stand in a read buffer and hold only while the event lasts. */
@@ -76,6 +80,8 @@ export class Request {
   startedUs = 0;
   deadlineUs = 0;
   tries = 0;
+  /** When it was tried again last. */
+  triedUs = 0;
   /** The reply, or the error of the last try; a reply in several chunks is in replyParts. */
   replyBuf: Buffer | null = null;
   replyStart = 0;
@@ -123,6 +129,7 @@ export class RequestPool {
     request.part = 0;
     request.parts = null;
     request.tries = 0;
+    request.triedUs = 0;
     request.deadlineUs = 0;
     request.replyBuf = null;
     request.replyParts = null;

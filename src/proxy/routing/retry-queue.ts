@@ -1,6 +1,7 @@
 /**
  * Requests that no node could take just now. All of them are tried again every few milliseconds, in the order in which they
- * came here, until the cache's deadline; then they get the answer that made them wait.
+ * came here, until the cache's deadline; then they get the answer that made them wait. One behind which its session has
+ * others under way waits until those are answered: they may make its next try come too late (retry-order.ts).
  */
 import type { Meter } from '../meter.ts';
 import { CLUSTER_DOWN } from '../proxy-error.ts';
@@ -9,6 +10,8 @@ import type { Slab } from '../io/slab.ts';
 import type { Turn } from '../io/turn.ts';
 
 const TICK_MS = 5;
+/** A large request is sent whole again with each try: the pause before one grows, up to this. */
+const LARGE_PAUSE_MAXIMUM_MS = 250;
 /** Requests that may wait, all sessions together: each session is bounded, this bounds their sum. */
 const WAITING_MAXIMUM = 200_000;
 
@@ -28,6 +31,7 @@ export class RetryQueue {
   #waiting: Request[] = [];
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
+  #ticks = 0;
 
   constructor(parts: RetryQueueParts) {
     this.#parts = parts;
@@ -43,6 +47,10 @@ export class RetryQueue {
       meter.held++;
     }
     if (this.#closed || sink.abandoned || this.#waiting.length >= WAITING_MAXIMUM) {
+      // As one that has waited: it has not run.
+      request.replyBuf = buf;
+      request.replyStart = start;
+      request.replyEnd = end;
       sink.onReply(request, buf, start, end);
       return;
     }
@@ -70,6 +78,7 @@ export class RetryQueue {
     const { turn, meter } = this.#parts;
     this.#timer = null;
     turn.tick();
+    this.#ticks++;
     const due = this.#waiting;
     this.#waiting = [];
     let tried = false;
@@ -80,12 +89,27 @@ export class RetryQueue {
         this.#giveUp(request);
         continue;
       }
+      if (!this.#isDue(request)) {
+        this.#waiting.push(request);
+        continue;
+      }
       request.tries++;
+      request.triedUs = turn.nowUs;
       meter.retries++;
       tried = true;
       this.#parts.again(request);
     }
+    if (this.#waiting.length > 0) this.#timer ??= setTimeout(() => this.#tick(), TICK_MS);
     if (tried) this.#parts.onTried();
+  }
+
+  #isDue(request: Request): boolean {
+    const { tries, triedUs } = request;
+    if (request.alone && tries > 0) {
+      const pauseMs = Math.min(TICK_MS * tries * tries, LARGE_PAUSE_MAXIMUM_MS);
+      if (this.#parts.turn.nowUs - triedUs < pauseMs * 1000) return false;
+    }
+    return request.sink!.mayTryAgain?.(request, this.#ticks) ?? true;
   }
 
   #giveUp(request: Request): void {
