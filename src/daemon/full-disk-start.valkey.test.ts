@@ -1,37 +1,12 @@
 /** The way out of a full disk with Springtide's own commands: a daemon that died is started, a cache is deleted. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, suite, test } from 'node:test';
 import { runCli } from '../cli/run-cli.ts';
 import { eventually, TestDaemon } from './fixtures/test-daemon.ts';
-
-/** A small file system of its own, which only root may mount. */
-function mountSmallDisk(): string | null {
-  const dir = mkdtempSync(join(tmpdir(), 'springtide-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32m,mode=700', 'tmpfs', dir], {
-      stdio: 'ignore',
-    });
-    return dir;
-  } catch {
-    rmdirSync(dir);
-    return null;
-  }
-}
-
-function fill(path: string): void {
-  for (const sizeBytes of [1024 ** 2, 4096, 1]) {
-    try {
-      for (;;) writeFileSync(path, Buffer.alloc(sizeBytes), { flag: 'a' });
-    } catch (error) {
-      assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
-    }
-  }
-}
+import { fillDisk, mountSmallDisk, unmount } from './fixtures/small-disk.ts';
 
 const disk = mountSmallDisk();
 
@@ -39,8 +14,7 @@ suite('a full disk', { skip: disk === null && 'a disk cannot be mounted here' },
   const daemon = TestDaemon.forSuite(disk);
   const filler = join(disk ?? '', 'filler');
   after(() => {
-    execFileSync('umount', [disk!]);
-    rmdirSync(disk!);
+    unmount(disk!);
   });
   const cli = (...args: string[]) => runCli([...args, '--data-dir', disk!]);
 
@@ -51,7 +25,7 @@ suite('a full disk', { skip: disk === null && 'a disk cannot be mounted here' },
     await daemon.kill('SIGKILL');
     // What SQLite cannot make anew while there is no room.
     rmSync(`${daemon.paths.stateFile}-shm`);
-    fill(filler);
+    fillDisk(filler);
 
     const up = await cli(
       'up',
@@ -97,12 +71,11 @@ suite('a full disk', { skip: disk === null && 'a disk cannot be mounted here' },
 test('where nothing runs, a start on a full disk is refused', { skip: disk === null }, async () => {
   const empty = mountSmallDisk()!;
   try {
-    fill(join(empty, 'filler'));
+    fillDisk(join(empty, 'filler'));
     const { exitCode, err } = await runCli(['up', '--detach', '--data-dir', empty]);
     assert.equal(exitCode, 8);
     assert.match(err, /^Error: The disk of \S+ is full/m);
   } finally {
-    execFileSync('umount', [empty]);
-    rmdirSync(empty);
+    unmount(empty);
   }
 });

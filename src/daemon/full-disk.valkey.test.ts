@@ -1,29 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ApiFailure } from '../model/admin-api.ts';
 import { eventually, primaryOf, TestDaemon } from './fixtures/test-daemon.ts';
+import { fillDisk, mountSmallDisk, unmount } from './fixtures/small-disk.ts';
 
 const CLI = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
-
-/** A small file system of its own, which only root may mount. */
-function mountSmallDisk(): string | null {
-  const dir = mkdtempSync(join(tmpdir(), 'springtide-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32m,mode=700', 'tmpfs', dir], {
-      stdio: 'ignore',
-    });
-    return dir;
-  } catch {
-    rmdirSync(dir);
-    return null;
-  }
-}
 
 const disk = mountSmallDisk();
 
@@ -35,22 +21,11 @@ suite('on a full disk', { skip: disk === null && 'a disk cannot be mounted here'
     await daemon.create({ name: 'plain', sharding: false });
   });
   after(() => {
-    execFileSync('umount', [disk!]);
-    rmdirSync(disk!);
+    unmount(disk!);
   });
 
-  function fill(): void {
-    for (const sizeBytes of [1024 ** 2, 4096, 1]) {
-      try {
-        for (;;) writeFileSync(filler, Buffer.alloc(sizeBytes), { flag: 'a' });
-      } catch (error) {
-        assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
-      }
-    }
-  }
-
   test('what is asked for is refused in one sentence', async () => {
-    fill();
+    fillDisk(filler);
     const created = await daemon.call('POST', '/v1/caches', { name: 'more' });
     assert.equal(created.status, 507);
     const failure = JSON.parse(created.text) as ApiFailure;
