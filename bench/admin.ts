@@ -48,3 +48,10 @@ export function infoNumber(info: string, field: string): number {
 }
 
 export type { Valkey };
+
+/** A client that writes through failures: it comes back at once, and each command fails or succeeds by itself. */
+export function connectWriter(host: string, port: number): Valkey {
+  const client = new Valkey({ host, port, maxRetriesPerRequest: 0, retryStrategy: () => 50 });
+  client.on('error', () => {});
+  return client;
+}

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { Redis } from 'iovalkey';
 import type { CacheStatus, NodeStatus } from '../src/model/admin-api.ts';
 import { ApiClient } from '../src/cli/api-client.ts';
+import { connectWriter } from './admin.ts';
 import { shardKey } from './shard-key.ts';
 
 const { values } = parseArgs({
@@ -91,13 +92,7 @@ process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
 
 async function write(index: number): Promise<void> {
-  const client = new Redis({
-    host: host!,
-    port: Number(port),
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => 50,
-  });
-  client.on('error', () => {});
+  const client = connectWriter(host!, Number(port));
   const shard = index % shards;
   const key = `{${keys[shard]}}:${index}`;
   for (let sequence = 1; !stopping; sequence++) {

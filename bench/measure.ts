@@ -150,7 +150,7 @@ function addressFor(target: Target, cell: Cell): Target['plain'] {
 }
 
 /** How many runs `measure` will make. */
-export function countRuns(targets: readonly Target[], { cells, repetitions }: MeasurePlan): number {
+function countRuns(targets: readonly Target[], { cells, repetitions }: MeasurePlan): number {
   let runs = 0;
   for (const cell of cells) {
     runs += targets.filter((target) => addressFor(target, cell) !== null).length;

@@ -5,9 +5,9 @@
  *   node bench/restart.ts --data-dir DIR --cache NAME [--kills 15]
  */
 import { parseArgs } from 'node:util';
-import { Redis } from 'iovalkey';
 import { ApiClient } from '../src/cli/api-client.ts';
 import type { CacheStatus } from '../src/model/admin-api.ts';
+import { connectWriter } from './admin.ts';
 import { shardKey } from './shard-key.ts';
 
 const { values } = parseArgs({
@@ -65,13 +65,7 @@ process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 
 async function write(shard: number): Promise<void> {
   const key = shardKey(shard, shards);
-  const client = new Redis({
-    host: host!,
-    port: Number(port),
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => 50,
-  });
-  client.on('error', () => {});
+  const client = connectWriter(host!, Number(port));
   while (!stopping) {
     const startedAt = performance.now();
     try {

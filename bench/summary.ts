@@ -74,10 +74,9 @@ export function pairedRatios(
 }
 
 export const requestsPerSecondOf = (sample: Sample): number => sample.requestsPerSecond;
-export const totalCpuPerRequest = (sample: Sample): number =>
+const totalCpuPerRequest = (sample: Sample): number =>
   (sample.cpuSeconds.proxy + sample.cpuSeconds.node) / sample.requests;
-export const nodeCpuPerRequest = (sample: Sample): number =>
-  sample.cpuSeconds.node / sample.requests;
+const nodeCpuPerRequest = (sample: Sample): number => sample.cpuSeconds.node / sample.requests;
 
 export function sameCell(a: Cell, b: Cell): boolean {
   return a.clients === b.clients && a.pipeline === b.pipeline && a.tls === b.tls;

@@ -210,7 +210,7 @@ function latencyText(control: MetricsSource): string {
 }
 
 /** Cumulative buckets; the last, unbounded one is the count itself. Cache names need no escaping. */
-export function histogramLines(
+function histogramLines(
   name: string,
   cache: string,
   group: string,

@@ -13,7 +13,7 @@ export interface GuideContext {
 }
 
 /** The `valkey-cli` command line for a cache. */
-export function valkeyCliCommand(cache: CacheStatus, caFile: string | null): string[] {
+function valkeyCliCommand(cache: CacheStatus, caFile: string | null): string[] {
   const { host, port } = splitEndpoint(cache.endpoint);
   return ['valkey-cli', '-h', host, '-p', String(port), ...valkeyCliTls(cache, caFile)];
 }

@@ -41,7 +41,7 @@ export function histogramOf(requests: number, bucket: number): LatencyHistogram 
   return { buckets, count: requests, sumUs: requests * 100 };
 }
 
-export function fakeTraffic(requests: number): CacheTraffic {
+function fakeTraffic(requests: number): CacheTraffic {
   const latencyByGroup = Object.fromEntries(
     COMMAND_GROUPS.map((group) => [group, histogramOf(group === 'read' ? requests : 0, 2)]),
   ) as Record<CommandGroup, LatencyHistogram>;
@@ -57,7 +57,7 @@ export function fakeTraffic(requests: number): CacheTraffic {
   };
 }
 
-export function fakeCache(spec: CacheSpec): CacheStatus {
+function fakeCache(spec: CacheSpec): CacheStatus {
   const port = spec.port === 0 ? 21_000 : spec.port;
   const nodes: NodeStatus[] = [];
   for (let shard = 0; shard < spec.shards; shard += 1)

@@ -11,7 +11,7 @@ import { CliError } from './cli-error.ts';
 import { followProgress, runStep, type Report } from './progress-view.ts';
 import type { Terminal } from './terminal.ts';
 
-export const FIRST_CACHE_NAME = 'main';
+const FIRST_CACHE_NAME = 'main';
 export const FIRST_CACHE_PORT = 6379;
 export const FIRST_CACHE_HOST = '127.0.0.1';
 const FIRST_CACHE_SHARDS = 3;

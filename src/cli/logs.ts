@@ -55,7 +55,7 @@ export function registerLogs(program: Command, terminal: Terminal): void {
 }
 
 /** The files that `what` and `id` name. Throws NOT_FOUND with what there is. */
-export function logSources(dataDir: string, what: string, id: string | undefined): LogSource[] {
+function logSources(dataDir: string, what: string, id: string | undefined): LogSource[] {
   const paths = dataDirPaths(dataDir);
   if (what === 'node') {
     const known = namesIn(paths.nodes);

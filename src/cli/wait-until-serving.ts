@@ -9,7 +9,7 @@ const POLL_MS = 100;
 const GIVE_UP_MS = 120_000;
 
 /** Why a cache does not serve yet, or null when it does. */
-export function waitingFor(cache: CacheStatus, status: SystemStatus): string | null {
+function waitingFor(cache: CacheStatus, status: SystemStatus): string | null {
   if (cache.state === 'create-failed') return null;
   if (cache.state !== 'available') return `${cache.spec.name} is ${cache.state}`;
   const down = cache.nodes.filter((node) => node.state !== 'online').length;

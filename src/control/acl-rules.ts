@@ -71,7 +71,7 @@ export function nodeUserRules(user: CacheUser): string[] {
 /** What `default` is on a node of a cache that has no such user: it exists on every engine and cannot be removed. */
 export const NO_DEFAULT_USER: readonly string[] = ['reset', 'off'];
 
-export function systemUserRules(systemSecret: string): string[] {
+function systemUserRules(systemSecret: string): string[] {
   return ['reset', 'on', `#${passwordHash(systemSecret)}`, '~*', '&*', '+@all'];
 }
 

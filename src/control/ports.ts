@@ -127,7 +127,7 @@ export class Ports {
 }
 
 /** Whether nothing listens on `port` of `bind`, and we may. */
-export async function canBind(port: number, bind: string): Promise<boolean> {
+async function canBind(port: number, bind: string): Promise<boolean> {
   const server = createServer();
   const ok = await listens(server, { port, host: bind, exclusive: true });
   if (ok) await new Promise<void>((resolve) => server.close(() => resolve()));

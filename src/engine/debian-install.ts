@@ -147,7 +147,7 @@ async function prepareApt(
 }
 
 /** The one-line sources of a line's suites. */
-export function renderSources(line: EngineLineInfo, mirror: DebianMirror, keyring: string): string {
+function renderSources(line: EngineLineInfo, mirror: DebianMirror, keyring: string): string {
   const entry = (uri: string, suite: string) => `deb [signed-by=${keyring}] ${uri} ${suite} main\n`;
   let text = entry(mirror.uri, line.suite);
   if (line.baseSuite !== undefined) text += entry(mirror.uri, line.baseSuite);
@@ -258,7 +258,7 @@ async function runApt(
 }
 
 /** The percentage in a line of apt's Status-Fd (`dlstatus:ITEM:PERCENT:TEXT`), or undefined for other lines. */
-export function parseAptStatus(line: string): number | undefined {
+function parseAptStatus(line: string): number | undefined {
   const percent = /^dlstatus:[^:]*:([\d.]+):/.exec(line)?.[1];
   return percent === undefined ? undefined : Number(percent);
 }

@@ -60,7 +60,7 @@ export const cacheLimitsSchema = z
 export type CacheLimits = z.infer<typeof cacheLimitsSchema>;
 
 /** Names follow AWS: begins with a letter, letters, digits and single hyphens, not ending in one, lower-cased, 1-40. */
-export const cacheNameSchema = z
+const cacheNameSchema = z
   .string()
   .transform((name) => name.toLowerCase())
   .refine((name) => /^[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,39}$/.test(name), {

@@ -11,7 +11,7 @@ import type { Session } from './session.ts';
 import { STALL_BUSY } from './stalls.ts';
 
 /** Errors after which the same command is asked of the slot's owner again: it was not executed. */
-export const FOLLOWED: ReadonlySet<string> = new Set([
+const FOLLOWED: ReadonlySet<string> = new Set([
   'MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'LOADING', 'READONLY', 'NODELOST', 'UNBLOCKED',
 ]); // prettier-ignore
 const PAUSE_MS = 10;

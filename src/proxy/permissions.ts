@@ -106,7 +106,7 @@ function keyOf(
 }
 
 /** Do the rules allow every command, whatever else they say of keys and channels? */
-export function mayEverything(rules: string): boolean {
+function mayEverything(rules: string): boolean {
   const words = rules.split(/\s+/).filter((word) => word !== '');
   const decisive = words.filter(
     (word) => !/^[~&%]|^(allkeys|allchannels|resetkeys|resetchannels|alldbs)$/.test(word),

@@ -9,7 +9,7 @@ import type { PlannedStep } from '../step.ts';
 import type { ShardNodeView, ShardView } from './shard-view.ts';
 
 /** As long as the cache's default deadline for held requests: after that, an empty shard is better than none. */
-export const SILENT_REPLICA_PATIENCE_MS = 5_000;
+const SILENT_REPLICA_PATIENCE_MS = 5_000;
 /** Twice the cluster node timeout. */
 export const FENCE_AFTER_MS = 10_000;
 

@@ -14,7 +14,7 @@ import { waitUntil } from './wait-until.ts';
 
 const SLOTS = 16_384;
 const FORMING_NODE_TIMEOUT_MS = 500;
-export const CLUSTER_NODE_TIMEOUT_MS = 5_000;
+const CLUSTER_NODE_TIMEOUT_MS = 5_000;
 /** Up to here every node is introduced to every other; gossip alone takes about a second. */
 const MESH_MAX_NODES = 40;
 

@@ -51,7 +51,7 @@ interface Entry {
 }
 
 /** Newest first; the newest of those that are alike stands for all of them. Ids are each node's own. */
-export function mergeAclLogs(answers: readonly RespValue[]): RespValue[] {
+function mergeAclLogs(answers: readonly RespValue[]): RespValue[] {
   const entries = answers
     .flatMap((answer) => itemsOf(answer))
     .map(entryOf)

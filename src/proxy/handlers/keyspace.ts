@@ -101,7 +101,7 @@ async function killScript(session: Session, call: Call): Promise<Buffer> {
 }
 
 /** object.c, memoryCommand STATS: sizes added up, shares and ratios computed again. */
-export function memoryStats(answers: readonly RespValue[]): RespValue {
+function memoryStats(answers: readonly RespValue[]): RespValue {
   if (answers.length === 1) return answers[0]!;
   const sum = addUp(answers);
   const number = (name: string) => Number(textOf(sum.get(name)) ?? 0);

@@ -52,7 +52,7 @@ function newestFirst(answers: readonly RespValue[], count: string): RespValue {
 }
 
 /** [event, time, latest, maximum] and since 8.1 [..., sum, count]: the newest time's latest, the maxima, the sums. */
-export function latestEvents(answers: readonly RespValue[]): RespValue {
+function latestEvents(answers: readonly RespValue[]): RespValue {
   const events = new Map<string, RespValue[]>();
   for (const row of answers.flatMap((answer) => itemsOf(answer))) {
     const name = textOf(itemsOf(row)[0])!;
@@ -116,7 +116,7 @@ export function histograms(answers: readonly RespValue[]): RespValue {
 }
 
 /** Texts for people: all shards' where they differ. */
-export function shardTexts(answers: readonly RespValue[]): RespValue {
+function shardTexts(answers: readonly RespValue[]): RespValue {
   const texts = answers.map((answer) => textOf(answer) ?? '');
   const text =
     new Set(texts).size === 1
