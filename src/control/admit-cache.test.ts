@@ -7,7 +7,7 @@ import * as fc from 'fast-check';
 import { admitCache, checkSpec, isLoopback } from './admit-cache.ts';
 import { ensureDevelopmentCertificate } from './development-certificate.ts';
 import { Ports } from './ports.ts';
-import { slotRange } from './steps/form-cluster.ts';
+import { evenRange } from './slot-ranges.ts';
 
 suite('checkSpec', () => {
   test('fills in what is left out; an unsharded cache has one shard', () => {
@@ -103,7 +103,7 @@ suite('admitCache', () => {
 test('slot ranges: every slot once, shards as even as they can be', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 500 }), (shards) => {
-      const ranges = Array.from({ length: shards }, (_, i) => slotRange(i, shards));
+      const ranges = Array.from({ length: shards }, (_, i) => evenRange(i, shards));
       assert.equal(ranges[0]!.first, 0);
       assert.equal(ranges.at(-1)!.last, 16_383);
       ranges.slice(1).forEach((range, i) => assert.equal(range.first, ranges[i]!.last + 1));

@@ -4,16 +4,19 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { ZodError } from 'zod';
+import { LOCAL_HOST_ID } from '../engine/host.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { CacheSpec } from '../model/cache-spec.ts';
 import { readSpec } from '../model/read-spec.ts';
 import { DEFAULT_USER_NAME, DEFAULT_USER_RULES, type CacheUser } from '../model/user.ts';
 import { ControlError } from './control-error.ts';
 import type { Ports } from './ports.ts';
-import type { CacheRecord, NodeRecord } from './store-records.ts';
+import { evenRange } from './slot-ranges.ts';
+import type { CacheRecord, NodeRecord, ShardRecord } from './store-records.ts';
 
 export interface AdmittedCache {
   readonly cache: CacheRecord;
+  readonly shards: readonly ShardRecord[];
   readonly nodes: readonly NodeRecord[];
   readonly users: readonly CacheUser[];
 }
@@ -75,7 +78,8 @@ export async function admitCache(
   const endpoint = await ports.endpointPair(spec.port, spec.readerPort, spec.bind);
   const id = randomBytes(8).toString('hex');
   const nodes: NodeRecord[] = [];
-  for (let shard = 0; shard < spec.shards; shard++) {
+  const shards = firstShards(id, spec);
+  for (const { shard } of shards) {
     for (let copy = 0; copy <= spec.replicas; copy++) {
       const { port, busPort } = await ports.nodePair();
       nodes.push({
@@ -90,6 +94,9 @@ export async function admitCache(
         restarts: 0,
         aclVersion: 0,
         stopped: false,
+        hostId: LOCAL_HOST_ID,
+        engineLine: spec.engineVersion,
+        leaving: false,
       });
     }
   }
@@ -108,7 +115,20 @@ export async function admitCache(
     formed: false,
     aclVersion: 1,
   };
-  return { cache, nodes, users: [firstUser(spec)] };
+  return { cache, shards, nodes, users: [firstUser(spec)] };
+}
+
+/** The shards of a cache that is not there yet: slots and memory as even as they can be. */
+function firstShards(cacheId: string, spec: CacheSpec): ShardRecord[] {
+  return Array.from({ length: spec.shards }, (_, shard) => ({
+    cacheId,
+    shard,
+    state: 'serving',
+    slots: spec.sharding ? [evenRange(shard, spec.shards)] : [],
+    replicas: spec.replicas,
+    ioThreads: 1,
+    maxmemoryBytes: Math.floor(spec.limits.memoryMaximumBytes / spec.shards),
+  }));
 }
 
 /**

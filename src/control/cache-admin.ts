@@ -63,6 +63,7 @@ export class CacheAdmin {
       try {
         store.durable(() => {
           store.insertCache(cache);
+          for (const shard of admitted.shards) store.shards.insert(shard);
           for (const node of admitted.nodes) store.insertNode(node);
           for (const user of admitted.users) store.putUser(cache.id, user);
         });
@@ -113,7 +114,10 @@ export class CacheAdmin {
     if (primary === undefined) {
       throw new ControlError(
         'InvalidParameterValue',
-        `cache ${name} has no shard ${shard}: its shards are 0 to ${cache.spec.shards - 1}`,
+        `cache ${name} has no shard ${shard}: its shards are ${store.shards
+          .of(cache.id)
+          .map((one) => one.shard)
+          .join(', ')}`,
       );
     }
     const offset = (id: string) => fleet.observation(id)?.offset ?? -1;

@@ -38,7 +38,7 @@ export interface LifecycleDependencies {
   /** The cache is formed: its shards are to be looked after from now on. */
   onFormed(cache: CacheRecord): void;
   /** Resolves when nothing runs any more for the cache's shards. */
-  drainShards(cache: CacheRecord): Promise<void>;
+  drainShards(cacheId: string): Promise<void>;
   /** Everything of the cache is gone. */
   onDeleted(cache: CacheRecord): void;
 }
@@ -162,7 +162,7 @@ export class CacheLifecycle {
   async #delete(cache: CacheRecord): Promise<RunResult> {
     const { store, fleet, ports, observer, proxies } = this.#deps;
     observer.progress(cache.id, 'Closing the endpoint', 0.1);
-    await this.#deps.drainShards(cache);
+    await this.#deps.drainShards(cache.id);
     const context = this.#deps.context(cache, AbortSignal.abort());
     context.publish();
     await proxies.settled(cache.name, RELEASE_TIMEOUT_MS);

@@ -130,8 +130,8 @@ export class ControlPlane {
       context,
       observer: this.#waiters,
       proxies: this.#proxies.board,
-      onFormed: (cache) => this.#lanes.lookAtShards(cache),
-      drainShards: (cache) => this.#lanes.drainShards(cache),
+      onFormed: (cache) => this.#lookAtShards(cache.id),
+      drainShards: (cacheId) => this.#lanes.drainShards(cacheId),
       onDeleted: (cache) => this.#proxies.usage.forget(cache.name),
     });
     this.#users = new UserAdmin({
@@ -185,7 +185,7 @@ export class ControlPlane {
     for (const { id } of caches) {
       this.#lanes.lookAtCache(id);
       const cache = this.#store.cache(id);
-      if (cache?.formed) this.#lanes.lookAtShards(cache);
+      if (cache?.formed) this.#lookAtShards(id);
     }
   }
 
@@ -307,6 +307,10 @@ export class ControlPlane {
   }
 
   // Inside
+
+  #lookAtShards(cacheId: string): void {
+    this.#lanes.lookAtShards(cacheId, this.#store.shards.of(cacheId));
+  }
 
   #context(cache: CacheRecord, signal: AbortSignal): StepContext {
     return {

@@ -7,6 +7,7 @@ import type { Host, HostedNode, NodeEnd } from '../engine/host.ts';
 import { NodeError } from '../engine/node-error.ts';
 import type { NodeStatus } from '../model/admin-api.ts';
 import { FleetNode, type NodeWatcher, type ObserveOptions } from './fleet-node.ts';
+import { hashSeedOf } from './hash-seed.ts';
 import { NodeFiles } from './node-files.ts';
 import { unreachable } from './node-link.ts';
 import type { ClusterPeer, NodeObservation } from './node-observation.ts';
@@ -127,7 +128,14 @@ export class Fleet {
     try {
       const functions = options.functions ?? null;
       const loads = this.files.writeFunctions(node.id, functions);
-      const request = nodeRequest(cache, this.#store.users(cache.id), node, options.replicaOf);
+      const request = nodeRequest(
+        cache,
+        this.#store.users(cache.id),
+        node,
+        this.#store.shards.get(cache.id, node.shard),
+        hashSeedOf(this.#store),
+        options.replicaOf,
+      );
       let running: HostedNode;
       try {
         running = await this.#host.startNode(request, options.signal);

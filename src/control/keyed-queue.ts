@@ -79,6 +79,12 @@ export class KeyedQueue {
     this.#lanes.delete(key);
   }
 
+  /** Drains every key that begins so. */
+  async drainAll(prefix: string): Promise<void> {
+    const keys = [...this.#lanes.keys()].filter((key) => key.startsWith(prefix));
+    await Promise.all(keys.map((key) => this.drain(key)));
+  }
+
   /** Stops for good: nothing new is run; resolves when what ran has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -7,7 +7,7 @@
  */
 import type { Logger } from 'pino';
 import { KeyedQueue, type RunResult } from './keyed-queue.ts';
-import type { CacheRecord, NodeRecord } from './store-records.ts';
+import type { CacheRecord, NodeRecord, ShardRecord } from './store-records.ts';
 
 /** Who looks. `lane` is the name under which its steps are written down. */
 export interface LaneRuns {
@@ -50,8 +50,8 @@ export class Lanes {
     this.#queue.add(shardLane(cacheId, shard), options);
   }
 
-  lookAtShards(cache: CacheRecord): void {
-    for (let shard = 0; shard < cache.spec.shards; shard++) this.lookAtShard(cache.id, shard);
+  lookAtShards(cacheId: string, shards: readonly ShardRecord[]): void {
+    for (const { shard } of shards) this.lookAtShard(cacheId, shard);
   }
 
   /** Looks at the lane that a node is in: of its shard once the cache is formed, else of the cache. */
@@ -61,12 +61,13 @@ export class Lanes {
   }
 
   /** Ends what runs for the cache's shards; resolves when nothing of it is left. */
-  async drainShards(cache: CacheRecord): Promise<void> {
-    await Promise.all(
-      Array.from({ length: cache.spec.shards }, (_, shard) =>
-        this.#queue.drain(shardLane(cache.id, shard)),
-      ),
-    );
+  async drainShards(cacheId: string): Promise<void> {
+    await this.#queue.drainAll(`shard:${cacheId}:`);
+  }
+
+  /** As `drainShards`, of one of them. */
+  async drainShard(cacheId: string, shard: number): Promise<void> {
+    await this.#queue.drain(shardLane(cacheId, shard));
   }
 
   /** For good; resolves when what ran has ended. */

@@ -7,6 +7,8 @@ import type { Fleet } from './fleet.ts';
 import type { RunResult } from './keyed-queue.ts';
 import { planShard } from './policies/plan-shard.ts';
 import type { ObservedShardNode, ShardNodeView, ShardView } from './policies/shard-view.ts';
+import type { ClusterPeer, SlotRange } from './node-observation.ts';
+import { rangesText, slotCount, withoutRanges } from './slot-ranges.ts';
 import type { PlannedStep } from './step.ts';
 import type { StepContext } from './step-context.ts';
 import type { Store } from './store.ts';
@@ -45,14 +47,15 @@ export class ShardKeeper {
     const { store, fleet } = this.#deps;
     const cache = store.cache(cacheId);
     if (cache === undefined || !cache.formed || cache.state === 'deleting') return {};
+    const record = store.shards.get(cacheId, shard);
+    if (record === undefined || record.state === 'joining') return {};
     const context = this.#deps.context(cache, signal);
     await this.#takeUp(context, lane);
     await this.#serveRequests(context, lane);
     const view = await this.#look(cache, shard);
     if (this.#hasOldRules(cacheId, shard)) this.#deps.onOldRules(cache);
     const steps = planShard(view);
-    let waitMs =
-      LOOK_MS * Math.ceil((cache.spec.shards * (1 + cache.spec.replicas)) / LOOK_PER_NODES);
+    let waitMs = LOOK_MS * Math.ceil(store.nodes(cacheId).length / LOOK_PER_NODES);
     for (const planned of steps) {
       signal.throwIfAborted();
       const dueInMs =
@@ -110,19 +113,44 @@ export class ShardKeeper {
   async #look(cache: CacheRecord, shard: number): Promise<ShardView> {
     const { store, fleet } = this.#deps;
     const all = store.nodes(cache.id);
-    const nodes = all.filter((node) => node.shard === shard);
+    const nodes = all.filter((node) => node.shard === shard && !node.leaving);
     const meant = nodes.find((node) => node.role === 'primary');
     const urgent = meant !== undefined && !fleet.isAlive(meant.id);
     await Promise.all(nodes.map((node) => this.#observe(cache, node, urgent)));
     const knownIds = all.flatMap((node) =>
-      node.clusterNodeId !== null && fleet.isAlive(node.id) ? [node.clusterNodeId] : [],
+      node.clusterNodeId !== null && !node.leaving && fleet.isAlive(node.id)
+        ? [node.clusterNodeId]
+        : [],
     );
     return {
+      slots: slotCount(this.#recordSlots(cache, shard, nodes)),
       sharding: cache.spec.sharding,
       shard,
       primaryGoneMs: meant === undefined ? 0 : fleet.goneForMs(meant.id),
       nodes: nodes.map((node) => this.#view(cache, node, nodes, knownIds)),
     };
+  }
+
+  /** Writes down what the shard's primary owns; what it no longer owns has gone to others, if it can name them. */
+  #recordSlots(
+    cache: CacheRecord,
+    shard: number,
+    nodes: readonly NodeRecord[],
+  ): readonly SlotRange[] {
+    const { store, fleet } = this.#deps;
+    const recorded = store.shards.get(cache.id, shard)?.slots ?? [];
+    if (!cache.spec.sharding) return recorded;
+    const [newest] = nodes
+      .filter(({ id }) => fleet.observation(id)?.role === 'primary')
+      .map(({ id }) => fleet.peers(id) ?? [])
+      .sort((a, b) => epochOf(b) - epochOf(a));
+    const peers = newest ?? [];
+    const own = peers.find((peer) => peer.myself)?.slotRanges ?? [];
+    const others = peers.flatMap((peer) => (peer.myself ? [] : peer.slotRanges));
+    const now = own.length > 0 ? own : recorded.flatMap((range) => withoutRanges(range, others));
+    if (rangesText(now) !== rangesText(recorded))
+      store.shards.update(cache.id, shard, { slots: now });
+    return now;
   }
 
   /** A change of users passes by a node that is just being started: it has what was so when its start began. */
@@ -193,4 +221,8 @@ export class ShardKeeper {
       introduced: knownIds.every((id) => known.has(id)),
     };
   }
+}
+
+function epochOf(peers: readonly ClusterPeer[]): number {
+  return peers.find((peer) => peer.myself)?.configEpoch ?? -1;
 }

@@ -1,8 +1,10 @@
 /** What the control plane's state is made of, and how it stands in the rows of the state file. */
 import type { SQLOutputValue } from 'node:sqlite';
 import type { CacheState } from '../model/admin-api.ts';
-import { cacheSpecSchema, type CacheSpec } from '../model/cache-spec.ts';
+import { cacheSpecSchema, type CacheSpec, type EngineLine } from '../model/cache-spec.ts';
 import type { CacheUser } from '../model/user.ts';
+import type { SlotRange } from './node-observation.ts';
+import { rangesOf } from './slot-ranges.ts';
 import type { Step } from './step.ts';
 
 export type Row = Record<string, SQLOutputValue>;
@@ -46,6 +48,42 @@ export interface NodeRecord {
   readonly aclVersion: number;
   /** It was stopped in order, with all others: its next start is no restart. */
   readonly stopped: boolean;
+  /** The machine it runs on (Host.id). */
+  readonly hostId: string;
+  /** The engine it runs, or will when it is started again; while a cache is upgraded its nodes differ. */
+  readonly engineLine: EngineLine;
+  /** It is being taken out of its shard: nobody starts it, follows it or reads from it any more. */
+  readonly leaving: boolean;
+}
+
+/**
+ * `joining`: its nodes are on their way into the cluster. `serving`: it may own slots. `draining`: it gives its slots away
+ * and is removed when it has none.
+ */
+export type ShardState = 'joining' | 'serving' | 'draining';
+
+/** What a shard is meant to be. Its number is an identity: it is never given again while the cache lives, and has gaps. */
+export interface ShardRecord {
+  readonly cacheId: string;
+  readonly shard: number;
+  readonly state: ShardState;
+  /** The slots its primary was last seen to own. The engine is the truth; this is for the day on which it has lost it. */
+  readonly slots: readonly SlotRange[];
+  /** How many replicas it is to have. */
+  readonly replicas: number;
+  readonly ioThreads: number;
+  /** Of each of its nodes; 0: no limit. */
+  readonly maxmemoryBytes: number;
+}
+
+/** A running engine that belongs to no cache yet. */
+export interface WarmNodeRecord {
+  readonly id: string;
+  readonly hostId: string;
+  readonly engineLine: EngineLine;
+  readonly databases: number;
+  readonly port: number;
+  readonly busPort: number;
 }
 
 export interface StepRecord {
@@ -101,6 +139,32 @@ export function toNode(row: Row): NodeRecord {
     restarts: Number(row['restarts']),
     aclVersion: Number(row['acl_version']),
     stopped: Number(row['stopped']) === 1,
+    hostId: String(row['host_id']),
+    engineLine: String(row['engine_line']) as EngineLine,
+    leaving: Number(row['leaving']) === 1,
+  };
+}
+
+export function toShard(row: Row): ShardRecord {
+  return {
+    cacheId: String(row['cache_id']),
+    shard: Number(row['shard']),
+    state: String(row['state']) as ShardState,
+    slots: rangesOf(String(row['slots'])),
+    replicas: Number(row['replicas']),
+    ioThreads: Number(row['io_threads']),
+    maxmemoryBytes: Number(row['maxmemory_bytes']),
+  };
+}
+
+export function toWarmNode(row: Row): WarmNodeRecord {
+  return {
+    id: String(row['id']),
+    hostId: String(row['host_id']),
+    engineLine: String(row['engine_line']) as EngineLine,
+    databases: Number(row['databases']),
+    port: Number(row['port']),
+    busPort: Number(row['bus_port']),
   };
 }
 

@@ -2,7 +2,8 @@
  * The tables of the control plane's state, as forward migrations: index i takes the database from version i to i + 1
  * (`PRAGMA user_version`). A migration that was released is never edited; a change is a new entry.
  *
- * caches 1-n nodes, users, steps; events outlive their cache. `meta` holds the topology's version.
+ * caches 1-n shards, nodes, users, steps; events outlive their cache. `meta` holds the topology's version, `warm_nodes`
+ * what belongs to no cache yet, `secrets` what all nodes of this data directory share, `scaling` what the planner remembers.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -80,4 +81,45 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   `,
   'ALTER TABLE nodes ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0',
+  `
+  ALTER TABLE nodes ADD COLUMN host_id TEXT NOT NULL DEFAULT 'local';
+  ALTER TABLE nodes ADD COLUMN engine_line TEXT NOT NULL DEFAULT '';
+  ALTER TABLE nodes ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;
+  UPDATE nodes SET engine_line =
+    (SELECT json_extract(spec, '$.engineVersion') FROM caches WHERE caches.id = nodes.cache_id);
+
+  CREATE TABLE shards (
+    cache_id TEXT NOT NULL REFERENCES caches(id) ON DELETE CASCADE,
+    shard INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    slots TEXT NOT NULL,
+    replicas INTEGER NOT NULL,
+    io_threads INTEGER NOT NULL,
+    maxmemory_bytes INTEGER NOT NULL,
+    PRIMARY KEY (cache_id, shard)
+  ) STRICT;
+  INSERT INTO shards
+    SELECT DISTINCT caches.id, nodes.shard, 'serving',
+      CASE WHEN json_extract(spec, '$.sharding') THEN
+        (nodes.shard * 16384 / json_extract(spec, '$.shards')) || '-' ||
+        ((nodes.shard + 1) * 16384 / json_extract(spec, '$.shards') - 1)
+      ELSE '' END,
+      json_extract(spec, '$.replicas'), 1,
+      coalesce(json_extract(spec, '$.limits.memoryMaximumBytes'), 0) / json_extract(spec, '$.shards')
+    FROM caches JOIN nodes ON nodes.cache_id = caches.id;
+
+  CREATE TABLE warm_nodes (
+    id TEXT PRIMARY KEY,
+    host_id TEXT NOT NULL,
+    engine_line TEXT NOT NULL,
+    databases INTEGER NOT NULL,
+    port INTEGER NOT NULL UNIQUE,
+    bus_port INTEGER NOT NULL UNIQUE
+  ) STRICT;
+  CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE scaling (
+    cache_id TEXT PRIMARY KEY REFERENCES caches(id) ON DELETE CASCADE,
+    state TEXT NOT NULL
+  ) STRICT;
+  `,
 ];

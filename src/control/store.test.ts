@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, suite, test } from 'node:test';
 import { cacheSpecSchema } from '../model/cache-spec.ts';
+import { evenRange } from './slot-ranges.ts';
 import { Store } from './store.ts';
+import { MIGRATIONS } from './store-schema.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'springtide-store-'));
@@ -39,6 +41,9 @@ const node: NodeRecord = {
   restarts: 0,
   aclVersion: 0,
   stopped: false,
+  hostId: 'local',
+  engineLine: '9.1',
+  leaving: false,
 };
 const user = {
   name: 'app',
@@ -108,6 +113,30 @@ suite('Store', () => {
     const anew = new Store(join(dir, 'c2.sqlite'));
     assert.ok(anew.nextTopologyVersion(1_000_100) > third);
     anew.close();
+  });
+
+  test('a state file of before there were shards gets them from its nodes', () => {
+    const path = join(dir, 'old.sqlite');
+    const db = new DatabaseSync(path);
+    for (const migration of MIGRATIONS.slice(0, 3)) db.exec(migration);
+    db.exec('PRAGMA user_version = 3');
+    const spec = cacheSpecSchema.parse({ name: 'main', engineVersion: '8.1', replicas: 1 });
+    db.prepare(
+      "INSERT INTO caches VALUES ('c1', 'main', ?, 'available', NULL, 1, 1, 2, 's', 'p', 'r', NULL, 1, 1)",
+    ).run(JSON.stringify(spec));
+    const insert = db.prepare(
+      "INSERT INTO nodes VALUES (?, 'c1', ?, 'primary', ?, ?, NULL, 'kept', 0, 1, 0)",
+    );
+    for (let n = 0; n < 6; n++) insert.run(`n${n}`, n % 3, 21_000 + 2 * n, 21_001 + 2 * n);
+    db.close();
+    const store = new Store(path);
+    assert.deepEqual(
+      store.shards.of('c1').map(({ slots }) => slots),
+      [0, 1, 2].map((shard) => [evenRange(shard, 3)]),
+    );
+    assert.equal(store.shards.get('c1', 0)?.replicas, 1);
+    assert.equal(store.node('n0')?.engineLine, '8.1');
+    store.close();
   });
 
   test('steps that were begun and not ended are found, in order', () => {

@@ -9,13 +9,18 @@
  */
 import type { CacheUser } from '../model/user.ts';
 import { EventLog } from './event-log.ts';
+import { ShardTable } from './shard-table.ts';
 import { StateFile } from './state-file.ts';
 import { StepLog } from './step-log.ts';
 import { toCache, toNode, toUser, type CacheRecord, type NodeRecord } from './store-records.ts';
+import { WarmTable } from './warm-table.ts';
 
 /** Columns that may be changed one by one, named as in the records. */
 type CachePatch = Partial<
-  Pick<CacheRecord, 'state' | 'reason' | 'port' | 'readerPort' | 'engineFullVersion' | 'formed'>
+  Pick<
+    CacheRecord,
+    'spec' | 'state' | 'reason' | 'port' | 'readerPort' | 'engineFullVersion' | 'formed'
+  >
 >;
 type NodePatch = Partial<
   Pick<
@@ -28,10 +33,13 @@ type NodePatch = Partial<
     | 'restarts'
     | 'aclVersion'
     | 'stopped'
+    | 'engineLine'
+    | 'leaving'
   >
 >;
 
 const CACHE_COLUMNS: Record<keyof CachePatch, string> = {
+  spec: 'spec',
   state: 'state',
   reason: 'reason',
   port: 'port',
@@ -48,11 +56,15 @@ const NODE_COLUMNS: Record<keyof NodePatch, string> = {
   restarts: 'restarts',
   aclVersion: 'acl_version',
   stopped: 'stopped',
+  engineLine: 'engine_line',
+  leaving: 'leaving',
 };
 
 export class Store {
   readonly steps: StepLog;
   readonly events: EventLog;
+  readonly shards: ShardTable;
+  readonly warm: WarmTable;
   readonly #file: StateFile;
 
   /**
@@ -65,6 +77,8 @@ export class Store {
     this.#file = new StateFile(path, onSaved);
     this.steps = new StepLog(this.#file);
     this.events = new EventLog(this.#file);
+    this.shards = new ShardTable(this.#file);
+    this.warm = new WarmTable(this.#file);
   }
 
   close(): void {
@@ -160,7 +174,7 @@ export class Store {
 
   insertNode(node: NodeRecord): void {
     this.#file.run(
-      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       node.id,
       node.cacheId,
       node.shard,
@@ -172,7 +186,14 @@ export class Store {
       node.restarts,
       node.aclVersion,
       node.stopped ? 1 : 0,
+      node.hostId,
+      node.engineLine,
+      node.leaving ? 1 : 0,
     );
+  }
+
+  deleteNode(id: string): void {
+    this.#file.run('DELETE FROM nodes WHERE id = ?', id);
   }
 
   nodes(cacheId?: string): NodeRecord[] {
@@ -233,6 +254,28 @@ export class Store {
     else this.#file.run('INSERT OR REPLACE INTO functions VALUES (?, ?)', cacheId, dump);
   }
 
+  // What all nodes of this data directory share
+
+  /** A secret by its name, made on first use. */
+  secret(name: string, make: () => string): string {
+    const row = this.#file.one('SELECT value FROM secrets WHERE name = ?', name);
+    if (row !== undefined) return String(row['value']);
+    const value = make();
+    this.#file.run('INSERT INTO secrets VALUES (?, ?)', name, value);
+    return value;
+  }
+
+  // What the planner remembers of a cache, JSON
+
+  scalingState(cacheId: string): string | null {
+    const row = this.#file.one('SELECT state FROM scaling WHERE cache_id = ?', cacheId);
+    return row === undefined ? null : String(row['state']);
+  }
+
+  putScalingState(cacheId: string, state: string): void {
+    this.#file.run('INSERT OR REPLACE INTO scaling VALUES (?, ?)', cacheId, state);
+  }
+
   // Proxies
 
   proxyRestarts(index: number): number {
@@ -254,12 +297,17 @@ export class Store {
     id: string,
     patch: object,
   ): void {
-    const entries = Object.entries(patch) as [string, string | number | boolean | null][];
+    const entries = Object.entries(patch) as [string, PatchValue][];
     if (entries.length === 0) return;
     const set = entries.map(([key]) => `${columns[key]!} = ?`).join(', ');
-    const values = entries.map(([, value]) =>
-      typeof value === 'boolean' ? (value ? 1 : 0) : value,
-    );
+    const values = entries.map(([, value]) => columnValue(value));
     this.#file.run(`UPDATE ${table} SET ${set} WHERE id = ?`, ...values, id);
   }
+}
+
+type PatchValue = string | number | boolean | null | CacheRecord['spec'];
+
+function columnValue(value: PatchValue): string | number | null {
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
 }

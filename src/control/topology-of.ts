@@ -74,13 +74,15 @@ function cachePart(
     systemSecret: cache.systemSecret,
     limits: spec.limits,
     deadlineMs: spec.deadlineMs,
-    nodes: nodes.map((node) => ({
-      id: node.id,
-      host: '127.0.0.1',
-      port: node.port,
-      shard: node.shard,
-      role: node.role,
-    })),
+    nodes: nodes
+      .filter((node) => !node.leaving)
+      .map((node) => ({
+        id: node.id,
+        host: '127.0.0.1',
+        port: node.port,
+        shard: node.shard,
+        role: node.role,
+      })),
     virtualPrimaryId: cache.virtualPrimaryId,
     virtualReaderId: cache.virtualReaderId,
     createdAtMs: cache.createdAtMs,

@@ -4,6 +4,9 @@
  */
 import type { NodeSettings } from './node-config.ts';
 
+/** The machine that this process runs on, where nothing else is said. */
+export const LOCAL_HOST_ID = 'local';
+
 /** What the control plane decides about a node; the host adds the directory, and the port if none is given. */
 export interface NodeRequest extends Omit<NodeSettings, 'dir' | 'logFile' | 'port' | 'aclFile'> {
   /** Engine line or full version; undefined is the host's default. */

@@ -3,7 +3,15 @@ import { createServer, type AddressInfo } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { EngineInstallation } from './catalogue.ts';
-import type { Host, HostCapacity, HostedNode, NodeEnd, NodeRequest, StopRequest } from './host.ts';
+import {
+  LOCAL_HOST_ID,
+  type Host,
+  type HostCapacity,
+  type HostedNode,
+  type NodeEnd,
+  type NodeRequest,
+  type StopRequest,
+} from './host.ts';
 import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
 import { isNodeId } from './node-config.ts';
 import { NodeError } from './node-error.ts';
@@ -42,7 +50,7 @@ export class LocalHost implements Host {
   readonly #listeners = new Set<(end: NodeEnd) => void>();
 
   constructor(options: LocalHostOptions) {
-    this.id = options.id ?? 'local';
+    this.id = options.id ?? LOCAL_HOST_ID;
     this.zone = options.zone ?? 'local';
     this.#nodesDir = join(resolve(options.dataDir), 'nodes');
     this.#findEngine = options.findEngine;

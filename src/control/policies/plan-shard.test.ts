@@ -37,7 +37,7 @@ const replica = (id: string, over: Partial<ShardNodeView> = {}): ShardNodeView =
 const gone = { process: 'gone', observed: null } as const;
 
 function view(nodes: ShardNodeView[], over: Partial<ShardView> = {}): ShardView {
-  return { sharding: true, shard: 0, primaryGoneMs: 0, nodes, ...over };
+  return { sharding: true, shard: 0, slots: 5461, primaryGoneMs: 0, nodes, ...over };
 }
 
 const kinds = (v: ShardView) => planShard(v).map(({ step }) => step);
@@ -45,6 +45,13 @@ const kinds = (v: ShardView) => planShard(v).map(({ step }) => step);
 suite('planShard', () => {
   test('a healthy shard needs nothing', () => {
     assert.deepEqual(kinds(view([primary('a'), replica('b'), replica('c')])), []);
+  });
+
+  test('a shard that owns nothing, as it should, has a primary all the same', () => {
+    const empty = primary('a', { observed: observed({ role: 'primary', primaryId: null }) });
+    assert.equal(findPrimary(view([empty], { slots: 0 }))?.id, 'a');
+    assert.deepEqual(kinds(view([empty, replica('b')], { slots: 0 })), []);
+    assert.equal(findPrimary(view([empty], { slots: 5461 })), null);
   });
 
   test('a dead primary is replaced by the replica with the highest offset, and not started', () => {
@@ -168,6 +175,7 @@ suite('planShard, whatever the shard looks like', () => {
   const views = fc.record({
     sharding: fc.boolean(),
     shard: fc.constant(0),
+    slots: fc.constantFrom(0, 5461, 5461),
     primaryGoneMs: fc.nat(20_000),
     nodes: fc.tuple(node('a'), node('b'), node('c')).map((nodes) =>
       nodes.map((n, i) => ({

@@ -27,7 +27,7 @@ export function findPrimary(view: ShardView): ShardNodeView | null {
     (node) =>
       node.process === 'alive' &&
       node.observed?.role === 'primary' &&
-      (!view.sharding || node.observed.slots > 0),
+      (!view.sharding || node.observed.slots > 0 || isMeantEmpty(view, node)),
   );
   if (view.sharding) {
     claimants.sort((a, b) => b.observed!.configEpoch - a.observed!.configEpoch);
@@ -39,6 +39,11 @@ export function findPrimary(view: ShardView): ShardNodeView | null {
     claimants.find((node) => view.nodes.some((other) => other.observed?.primaryId === node.id)) ??
     null
   );
+}
+
+/** The primary of a shard that owns nothing, as it should be. */
+function isMeantEmpty(view: ShardView, node: ShardNodeView): boolean {
+  return view.slots === 0 && node.intent === 'primary';
 }
 
 /** Replicas that may take over, best first: the one that has most of what the dead primary acknowledged. */

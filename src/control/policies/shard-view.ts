@@ -34,6 +34,8 @@ export interface ShardView {
   readonly sharding: boolean;
   readonly shard: number;
   readonly nodes: readonly ShardNodeView[];
+  /** How many slots the shard was last known to own: a new one, or one that gives its slots away, has none. */
+  readonly slots: number;
   /** How long the node that was meant to be primary has been known to be gone; 0 while it is alive. */
   readonly primaryGoneMs: number;
 }

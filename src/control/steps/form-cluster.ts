@@ -7,27 +7,20 @@
  * happens in that time. The node timeout is short meanwhile: it also bounds how long a node that saw too few primaries
  * at first keeps to itself (CLUSTER_MAX_REJOIN_DELAY).
  */
+import { coverAll, evenRange, SLOTS } from '../slot-ranges.ts';
 import type { NodeRecord } from '../store-records.ts';
 import { parseClusterNodes, parseInfo } from '../node-observation.ts';
 import type { StepContext } from '../step-context.ts';
 import { waitUntil } from './wait-until.ts';
 
-const SLOTS = 16_384;
 const FORMING_NODE_TIMEOUT_MS = 500;
 const CLUSTER_NODE_TIMEOUT_MS = 5_000;
 /** Up to here every node is introduced to every other; gossip alone takes about a second. */
 const MESH_MAX_NODES = 40;
 
-/** Slots first..last of shard `index` of `shards`: as even as they can be. */
-export function slotRange(index: number, shards: number): { first: number; last: number } {
-  return {
-    first: Math.floor((index * SLOTS) / shards),
-    last: Math.floor(((index + 1) * SLOTS) / shards) - 1,
-  };
-}
-
 export async function formCluster(context: StepContext): Promise<void> {
   const { store, fleet, cache, signal } = context;
+  settleSlots(context);
   await Promise.all(store.nodes(cache.id).map((node) => learnIdentity(context, node)));
   const nodes = store.nodes(cache.id);
   const primaries = nodes.filter((node) => node.role === 'primary');
@@ -54,6 +47,21 @@ export async function formCluster(context: StepContext): Promise<void> {
   store.updateCache(cache.id, { formed: true });
 }
 
+/**
+ * What is written down is used when it is whole: a cache that is formed anew is spread as it was. If not (it ended while
+ * slots were on their way), evenly.
+ */
+function settleSlots({ store, cache }: StepContext): void {
+  const shards = store.shards.of(cache.id);
+  const whole = coverAll(shards.flatMap(({ slots }) => slots));
+  shards.forEach(({ shard, slots }, i) => {
+    store.shards.update(cache.id, shard, {
+      state: 'serving',
+      slots: whole ? slots : [evenRange(i, shards.length)],
+    });
+  });
+}
+
 /** Asked again rather than trusted: a daemon may have died between a node's start and writing its identity down. */
 async function learnIdentity(context: StepContext, node: NodeRecord): Promise<void> {
   const clusterNodeId = String(await context.fleet.call(node.id, ['CLUSTER', 'MYID']));
@@ -61,13 +69,15 @@ async function learnIdentity(context: StepContext, node: NodeRecord): Promise<vo
 }
 
 async function handOutSlots(context: StepContext, node: NodeRecord): Promise<void> {
-  const { fleet, cache } = context;
+  const { store, fleet, cache } = context;
   const peers = parseClusterNodes(String(await fleet.call(node.id, ['CLUSTER', 'NODES'])));
   if (peers.some((peer) => peer.myself && peer.slots > 0)) return;
   // Different epochs from the first moment: none has to be agreed on later. Refused once a node has one or knows others.
   await fleet.call(node.id, ['CLUSTER', 'SET-CONFIG-EPOCH', node.shard + 1]).catch(() => undefined);
-  const { first, last } = slotRange(node.shard, cache.spec.shards);
-  await fleet.call(node.id, ['CLUSTER', 'ADDSLOTSRANGE', first, last]);
+  const slots = store.shards.get(cache.id, node.shard)?.slots ?? [];
+  if (slots.length === 0) return;
+  const words = slots.flatMap(({ first, last }) => [first, last]);
+  await fleet.call(node.id, ['CLUSTER', 'ADDSLOTSRANGE', ...words]);
 }
 
 async function introduce(context: StepContext, nodes: readonly NodeRecord[]): Promise<void> {

@@ -7,7 +7,6 @@
 import { parseClusterNodes } from '../node-observation.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
-import { slotRange } from './form-cluster.ts';
 import { functionsOf } from '../functions-of.ts';
 import { withoutRanges } from '../slot-ranges.ts';
 import { forgetStrangers } from './join-replica.ts';
@@ -21,8 +20,8 @@ export async function reclaimSlots(
   const node = store.node(step.nodeId);
   if (node === undefined || !fleet.isAlive(node.id)) return;
   // A daemon was killed while it restarted this one.
-  const whole = slotRange(node.shard, cache.spec.shards);
-  if (await takeOverFromGhost(context, node, [whole])) return;
+  const whole = store.shards.get(cache.id, node.shard)?.slots ?? [];
+  if (await takeOverFromGhost(context, node, whole)) return;
   const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
   store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
   const functions = await functionsOf(context, node);
@@ -42,10 +41,8 @@ export async function reclaimSlots(
   const epoch = Math.max(0, ...claims.map((peer) => peer.configEpoch)) + 1;
   // Refused once it knows others; then BUMPEPOCH below does it.
   await fleet.call(node.id, ['CLUSTER', 'SET-CONFIG-EPOCH', epoch]).catch(() => undefined);
-  const free = withoutRanges(
-    whole,
-    claims.flatMap((peer) => peer.slotRanges),
-  );
+  const taken = claims.flatMap((peer) => peer.slotRanges);
+  const free = whole.flatMap((range) => withoutRanges(range, taken));
   if (free.length > 0) {
     const words = free.flatMap(({ first, last }) => [first, last]);
     await fleet.call(node.id, ['CLUSTER', 'ADDSLOTSRANGE', ...words]);
