@@ -97,6 +97,7 @@ export async function admitCache(
         hostId: LOCAL_HOST_ID,
         engineLine: spec.engineVersion,
         leaving: false,
+        askedAs: null,
       });
     }
   }

@@ -41,6 +41,7 @@ import type { CacheRecord, EventRecord } from './store-records.ts';
 import { TopologySource } from './topology-source.ts';
 import type { UsageBoard } from './usage-board.ts';
 import { UserAdmin } from './user-admin.ts';
+import { WarmPool } from './warm-pool.ts';
 
 export interface ControlPlaneOptions {
   readonly paths: DataDirPaths;
@@ -65,6 +66,7 @@ export class ControlPlane {
   readonly #store: Store;
   readonly #fleet: Fleet;
   readonly #ports = new Ports();
+  readonly #pool: WarmPool;
   readonly #journal: Journal;
   readonly #lanes: Lanes;
   readonly #proxies: ProxyFleet;
@@ -104,6 +106,7 @@ export class ControlPlane {
       isStopping: () => this.#stopping,
     });
     this.#fleet = new Fleet(options.host, this.#store, paths.nodes, news, log);
+    this.#pool = new WarmPool({ store: this.#store, host: options.host, ports: this.#ports, log });
     this.#functions = new FunctionKeeper(this.#store, this.#fleet, log);
     this.#proxies = new ProxyFleet(
       { paths, proxies: options.proxies, scriptPath: options.proxyScriptPath },
@@ -165,10 +168,14 @@ export class ControlPlane {
     }
     const caches = this.#store.caches();
     await this.#ports.adopt([
-      ...this.#store.nodes().flatMap((node) => [node.port, node.busPort]),
+      ...[...this.#store.nodes(), ...this.#store.warm.all()].flatMap((node) => [
+        node.port,
+        node.busPort,
+      ]),
       ...caches.flatMap((cache) => [cache.port, cache.readerPort]),
     ]);
     await this.#fleet.adopt();
+    await this.#pool.adopt();
     for (const cache of caches) this.#formAnewIfGone(cache);
     const renew = () =>
       this.#topology
@@ -207,6 +214,7 @@ export class ControlPlane {
     this.#proxies.detach();
     this.#fleet.detach();
     await this.#lanes.stop();
+    await this.#pool.leave();
     await this.#proxies.close();
     this.#ports.close();
     this.#store.close();
@@ -219,6 +227,7 @@ export class ControlPlane {
     report({ type: 'progress', step: 'Draining proxies', fraction: 0.1 });
     await this.#proxies.stop();
     report({ type: 'progress', step: 'Stopping nodes', fraction: 0.5 });
+    await this.#pool.empty();
     await Promise.all(
       this.#store.nodes().map(async (node) => {
         await this.#fleet.stop(node.id, NODE_STOP_GRACE_MS);
@@ -318,11 +327,17 @@ export class ControlPlane {
       store: this.#store,
       fleet: this.#fleet,
       ports: this.#ports,
+      pool: this.#pool,
       log: this.#log,
       signal,
       event: (kind, message) => this.#journal.event(cache.name, kind, message),
       refresh: () => this.#proxies.refresh(cache.name),
       publish: () => this.#proxies.publish(),
+      served: async (timeoutMs) => {
+        await this.#proxies.board.settled(cache.name, timeoutMs);
+      },
+      lookAtShard: (shard) => this.#lanes.lookAtShard(cache.id, shard),
+      drainShard: (shard) => this.#lanes.drainShard(cache.id, shard),
     };
   }
 

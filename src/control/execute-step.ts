@@ -2,6 +2,8 @@
 import { messageOf } from '../lib/errors.ts';
 import type { PlannedStep, Step } from './step.ts';
 import type { StepContext } from './step-context.ts';
+import { addReplica } from './steps/add-replica.ts';
+import { addShard } from './steps/add-shard.ts';
 import { fenceNode } from './steps/fence-node.ts';
 import { formCluster } from './steps/form-cluster.ts';
 import { formReplication } from './steps/form-replication.ts';
@@ -9,7 +11,10 @@ import { joinReplica } from './steps/join-replica.ts';
 import { plannedFailover } from './steps/planned-failover.ts';
 import { reclaimSlots } from './steps/reclaim-slots.ts';
 import { recordRoles } from './steps/record-roles.ts';
+import { removeNode } from './steps/remove-node.ts';
+import { removeShard } from './steps/remove-shard.ts';
 import { restartPrimary } from './steps/restart-primary.ts';
+import { setShard } from './steps/set-shard.ts';
 import { startNode } from './steps/start-node.ts';
 import { syncUsers } from './steps/sync-users.ts';
 import { takeOver } from './steps/take-over.ts';
@@ -68,6 +73,16 @@ function dispatch(context: StepContext, step: Step): Promise<void> {
       return reclaimSlots(context, step);
     case 'record-roles':
       return recordRoles(context, step);
+    case 'add-shard':
+      return addShard(context, step);
+    case 'add-replica':
+      return addReplica(context, step);
+    case 'remove-node':
+      return removeNode(context, step);
+    case 'remove-shard':
+      return removeShard(context, step);
+    case 'set-shard':
+      return setShard(context, step);
     case 'sync-users':
       return syncUsers(context, step);
   }

@@ -62,6 +62,7 @@ export class Fleet {
       found.map(async (running) => {
         const node = wanted.get(running.nodeId);
         if (node === undefined) {
+          if (this.#store.warm.has(running.nodeId)) return;
           // Left by a cache whose deletion, or whose creation, was cut short.
           this.#log.warn({ node: running.nodeId, pid: running.pid }, 'stopping a node of no cache');
           await this.#host.stopNode(running.nodeId, { graceMs: 0, forget: true });
@@ -74,6 +75,11 @@ export class Fleet {
     );
     this.#poll = setInterval(() => void this.#pollAll(), POLL_MS);
     this.#poll.unref();
+  }
+
+  /** The machine that a node is started on, where nothing else is said. */
+  get hostId(): string {
+    return this.#host.id;
   }
 
   isAlive(nodeId: string): boolean {
@@ -153,6 +159,13 @@ export class Fleet {
     } finally {
       fleetNode.starting = false;
     }
+    await this.observe(node.id);
+  }
+
+  /** Takes a process that runs already as that of a node, which the store has by now. */
+  async take(node: NodeRecord, running: HostedNode): Promise<void> {
+    await this.#attach(node, running);
+    this.#store.updateNode(node.id, { aclVersion: this.#store.cache(node.cacheId)!.aclVersion });
     await this.observe(node.id);
   }
 

@@ -4,12 +4,14 @@ import type { Fleet } from './fleet.ts';
 import type { Ports } from './ports.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord } from './store-records.ts';
+import type { WarmPool } from './warm-pool.ts';
 
 export interface StepContext {
   readonly cache: CacheRecord;
   readonly store: Store;
   readonly fleet: Fleet;
   readonly ports: Ports;
+  readonly pool: WarmPool;
   readonly log: Logger;
   /** Aborted when the step's reason is no longer so; the step then ends as soon as it safely can. */
   readonly signal: AbortSignal;
@@ -19,4 +21,10 @@ export interface StepContext {
   refresh(): void;
   /** Sends proxies a topology made from the store as it is now. */
   publish(): void;
+  /** Waits until all proxies serve what was published last, not longer than that. */
+  served(timeoutMs: number): Promise<void>;
+  /** Has a shard looked after, from now on or again. */
+  lookAtShard(shard: number): void;
+  /** Ends what runs for a shard; resolves when nothing of it is left. */
+  drainShard(shard: number): Promise<void>;
 }

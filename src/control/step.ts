@@ -4,6 +4,8 @@
  * that follows from what is there is planned again and goes on where it stopped; one that a user asked for
  * (`planned-failover`) is taken up from its record.
  */
+import type { EngineLine } from '../model/cache-spec.ts';
+
 export type Step =
   /** Make the process of this node run; `identity: 'fresh'` throws its nodes.conf away first. */
   | {
@@ -35,6 +37,31 @@ export type Step =
   | { readonly kind: 'join-replica'; readonly nodeId: string; readonly primaryId: string }
   /** Write down that the engine made another node the primary by itself. */
   | { readonly kind: 'record-roles'; readonly primaryId: string }
+  /** A new shard that owns nothing: primary and replicas join the cluster. */
+  | {
+      readonly kind: 'add-shard';
+      readonly shard: number;
+      readonly replicas: number;
+      readonly maxmemoryBytes: number;
+    }
+  /** One more node in a shard. `nodeId` is the name it is asked for by: asked again, it is the same one. */
+  | {
+      readonly kind: 'add-replica';
+      readonly shard: number;
+      readonly nodeId: string;
+      readonly engineLine: EngineLine;
+    }
+  /** A node that owns nothing leaves its cache for good. */
+  | { readonly kind: 'remove-node'; readonly nodeId: string; readonly why: string }
+  /** A shard that owns nothing leaves with all its nodes. */
+  | { readonly kind: 'remove-shard'; readonly shard: number }
+  /** Other settings for all nodes of a shard, while they run. */
+  | {
+      readonly kind: 'set-shard';
+      readonly shard: number;
+      readonly ioThreads?: number;
+      readonly maxmemoryBytes?: number;
+    }
   /** Bring the access rules of a live node up to date. */
   | { readonly kind: 'sync-users'; readonly nodeId: string };
 

@@ -54,6 +54,8 @@ export interface NodeRecord {
   readonly engineLine: EngineLine;
   /** It is being taken out of its shard: nobody starts it, follows it or reads from it any more. */
   readonly leaving: boolean;
+  /** The id under which a step asked for it, where that is not its own: a warm node has one already. */
+  readonly askedAs: string | null;
 }
 
 /**
@@ -142,6 +144,7 @@ export function toNode(row: Row): NodeRecord {
     hostId: String(row['host_id']),
     engineLine: String(row['engine_line']) as EngineLine,
     leaving: Number(row['leaving']) === 1,
+    askedAs: nullable(row['asked_as']),
   };
 }
 

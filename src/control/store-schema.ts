@@ -85,6 +85,7 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE nodes ADD COLUMN host_id TEXT NOT NULL DEFAULT 'local';
   ALTER TABLE nodes ADD COLUMN engine_line TEXT NOT NULL DEFAULT '';
   ALTER TABLE nodes ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE nodes ADD COLUMN asked_as TEXT;
   UPDATE nodes SET engine_line =
     (SELECT json_extract(spec, '$.engineVersion') FROM caches WHERE caches.id = nodes.cache_id);
 

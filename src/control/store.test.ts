@@ -44,6 +44,7 @@ const node: NodeRecord = {
   hostId: 'local',
   engineLine: '9.1',
   leaving: false,
+  askedAs: null,
 };
 const user = {
   name: 'app',

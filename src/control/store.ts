@@ -174,7 +174,7 @@ export class Store {
 
   insertNode(node: NodeRecord): void {
     this.#file.run(
-      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       node.id,
       node.cacheId,
       node.shard,
@@ -189,6 +189,7 @@ export class Store {
       node.hostId,
       node.engineLine,
       node.leaving ? 1 : 0,
+      node.askedAs,
     );
   }
 

@@ -25,6 +25,10 @@ export class WarmTable {
     return this.#file.all('SELECT * FROM warm_nodes ORDER BY id').map(toWarmNode);
   }
 
+  has(id: string): boolean {
+    return this.#file.one('SELECT 1 FROM warm_nodes WHERE id = ?', id) !== undefined;
+  }
+
   delete(id: string): void {
     this.#file.run('DELETE FROM warm_nodes WHERE id = ?', id);
   }

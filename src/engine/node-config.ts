@@ -46,7 +46,8 @@ export interface NodeSettings {
 export const REPLICATION_ACL_RULES = '+psync +sync +replconf +ping';
 
 const MIB = 1024 * 1024;
-const DEFAULT_CLUSTER_NODE_TIMEOUT_MS = 5000;
+/** After this long without an answer a node is called failed by those that ask it. */
+export const CLUSTER_NODE_TIMEOUT_MS = 5_000;
 
 /** Where a node's files lie; its configuration's path is also what identifies its process. */
 export function nodeFiles(dir: string): {
@@ -224,10 +225,7 @@ function cluster(settings: NodeSettings, line: EngineLine): Directive[] {
     ['cluster-enabled', 'yes'],
     ['cluster-config-file', 'nodes.conf'],
     ['cluster-port', String(clusterBusPort(settings))],
-    [
-      'cluster-node-timeout',
-      String(settings.clusterNodeTimeoutMs ?? DEFAULT_CLUSTER_NODE_TIMEOUT_MS),
-    ],
+    ['cluster-node-timeout', String(settings.clusterNodeTimeoutMs ?? CLUSTER_NODE_TIMEOUT_MS)],
     // A shard without a primary must not take the others down with it.
     ['cluster-require-full-coverage', 'no'],
     ['cluster-allow-reads-when-down', 'yes'],

@@ -10,6 +10,7 @@ export type NodeErrorCode =
   | 'NODE_STOP_FAILED'
   | 'NODE_ABORTED'
   | 'NODE_UNKNOWN'
+  | 'NODE_IN_USE'
   | 'NODE_UNREACHABLE'
   | 'NODE_TIMEOUT'
   | 'NODE_CONNECTION_CLOSED'

@@ -9,12 +9,12 @@
  */
 import { coverAll, evenRange, SLOTS } from '../slot-ranges.ts';
 import type { NodeRecord } from '../store-records.ts';
+import { CLUSTER_NODE_TIMEOUT_MS } from '../../engine/node-config.ts';
 import { parseClusterNodes, parseInfo } from '../node-observation.ts';
 import type { StepContext } from '../step-context.ts';
 import { waitUntil } from './wait-until.ts';
 
 const FORMING_NODE_TIMEOUT_MS = 500;
-const CLUSTER_NODE_TIMEOUT_MS = 5_000;
 /** Up to here every node is introduced to every other; gossip alone takes about a second. */
 const MESH_MAX_NODES = 40;
 

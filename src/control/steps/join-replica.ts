@@ -5,10 +5,11 @@
  *
  * The copying of data goes on afterwards; status shows the node as `syncing` until it is done.
  */
-import { parseClusterNodes } from '../node-observation.ts';
+import { CLUSTER_NODE_TIMEOUT_MS } from '../../engine/node-config.ts';
 import type { NodeRecord } from '../store-records.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
+import { enterCluster, forgetStrangers, peersOf } from './enter-cluster.ts';
 import { waitUntil } from './wait-until.ts';
 
 export async function joinReplica(
@@ -31,55 +32,19 @@ async function joinCluster(
   node: NodeRecord,
   primary: NodeRecord,
 ): Promise<void> {
-  const { store, fleet, cache, signal } = context;
-  const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
-  // Before anyone meets it: what is not written down here is forgotten by the next node that joins.
-  store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
-  const others = store
-    .nodes(cache.id)
-    .filter((other) => other.id !== node.id && fleet.isAlive(other.id));
-  await Promise.all(
-    others.map((other) =>
-      fleet.call(node.id, ['CLUSTER', 'MEET', '127.0.0.1', other.port, other.busPort]),
-    ),
-  );
-  const primaryClusterId = primary.clusterNodeId!;
+  const { fleet, signal } = context;
+  await enterCluster(context, node, [primary]);
+  // A primary that is to own nothing has no slots; any other must be known with its own.
+  const empty = context.store.shards.get(context.cache.id, node.shard)?.slots.length === 0;
   await waitUntil(
-    `node ${node.id} and its primary knowing one another`,
-    async () => {
-      const [mine, theirs] = await Promise.all([peersOf(context, node), peersOf(context, primary)]);
-      return (
-        mine.some((peer) => peer.id === primaryClusterId && !peer.handshake && peer.slots > 0) &&
-        theirs.some((peer) => peer.id === clusterNodeId && !peer.handshake)
-      );
-    },
+    `node ${node.id} knowing the slots of its primary`,
+    async () =>
+      (await peersOf(context, node)).some(
+        (peer) => peer.id === primary.clusterNodeId && (empty || peer.slots > 0),
+      ),
     { timeoutMs: 10_000, everyMs: 20, signal },
   );
   await forgetStrangers(context);
-  await fleet.call(node.id, ['CLUSTER', 'REPLICATE', primaryClusterId]);
-}
-
-/**
- * Has every node forget identities that no node of this cache has any more.
- */
-export async function forgetStrangers(context: StepContext): Promise<void> {
-  const { store, fleet, cache } = context;
-  const nodes = store.nodes(cache.id);
-  const members = new Set(nodes.map((node) => node.clusterNodeId));
-  const alive = nodes.filter((node) => fleet.isAlive(node.id));
-  await Promise.allSettled(
-    alive.map(async (node) => {
-      const strangers = (await peersOf(context, node)).filter(
-        (peer) => !peer.myself && !peer.handshake && !members.has(peer.id),
-      );
-      // Refused while a replica has not heard yet that it has a new primary; the next join does it then.
-      await Promise.allSettled(
-        strangers.map((peer) => fleet.call(node.id, ['CLUSTER', 'FORGET', peer.id])),
-      );
-    }),
-  );
-}
-
-async function peersOf(context: StepContext, node: NodeRecord) {
-  return parseClusterNodes(String(await context.fleet.call(node.id, ['CLUSTER', 'NODES'])));
+  await fleet.call(node.id, ['CLUSTER', 'REPLICATE', primary.clusterNodeId!]);
+  await fleet.call(node.id, ['CONFIG', 'SET', 'cluster-node-timeout', CLUSTER_NODE_TIMEOUT_MS]);
 }

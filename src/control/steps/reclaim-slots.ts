@@ -9,7 +9,7 @@ import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { functionsOf } from '../functions-of.ts';
 import { withoutRanges } from '../slot-ranges.ts';
-import { forgetStrangers } from './join-replica.ts';
+import { forgetStrangers } from './enter-cluster.ts';
 import { takeOverFromGhost } from './take-over-from-ghost.ts';
 
 export async function reclaimSlots(

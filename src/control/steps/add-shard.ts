@@ -1,0 +1,118 @@
+/**
+ * Adds a shard that owns nothing yet: a primary and its replicas, in the cluster and known to all.
+ *
+ *   record `joining` -> processes -> epoch, MEET -> all know it, it sees the cluster -> replicas in sync -> `serving`
+ *
+ * Slots come to it afterwards (move-slots). Its replicas follow before that, so that nothing which is moved here is ever
+ * without the copies that the cache asks for. Run again, it goes on from what is there.
+ */
+import { CLUSTER_NODE_TIMEOUT_MS } from '../../engine/node-config.ts';
+import { parseInfo } from '../node-observation.ts';
+import type { Step } from '../step.ts';
+import type { StepContext } from '../step-context.ts';
+import type { NodeRecord } from '../store-records.ts';
+import { enterCluster, forgetStrangers, liveMembers, peersOf } from './enter-cluster.ts';
+import { newNodeId, provisionNode } from './provision-node.ts';
+import { waitUntil } from './wait-until.ts';
+
+const READY_TIMEOUT_MS = 15_000;
+
+export async function addShard(
+  context: StepContext,
+  step: Extract<Step, { kind: 'add-shard' }>,
+): Promise<void> {
+  const { store, cache } = context;
+  const startedAtMs = Date.now();
+  if (store.shards.get(cache.id, step.shard) === undefined) {
+    store.shards.insert({
+      cacheId: cache.id,
+      shard: step.shard,
+      state: 'joining',
+      slots: [],
+      replicas: step.replicas,
+      ioThreads: 1,
+      maxmemoryBytes: step.maxmemoryBytes,
+    });
+  }
+  if (store.shards.get(cache.id, step.shard)!.state !== 'joining') return;
+  const nodes = await Promise.all(
+    Array.from({ length: 1 + step.replicas }, (_, copy) => ensureNode(context, step.shard, copy)),
+  );
+  const [primary, ...replicas] = nodes as [NodeRecord, ...NodeRecord[]];
+  await enter(context, primary);
+  await Promise.all(replicas.map((replica) => follow(context, replica, primary)));
+  store.shards.update(cache.id, step.shard, { state: 'serving' });
+  context.publish();
+  context.refresh();
+  context.lookAtShard(step.shard);
+  context.event(
+    'shard-added',
+    `shard ${step.shard} joined with ${nodes.length === 1 ? `node ${primary.id}` : `nodes ${nodes.map(({ id }) => id).join(', ')}`} in ${Date.now() - startedAtMs} ms`,
+  );
+}
+
+/** The node of this shard that is the `copy`th, with a process. */
+async function ensureNode(context: StepContext, shard: number, copy: number): Promise<NodeRecord> {
+  const { store, fleet, cache, signal } = context;
+  const role = copy === 0 ? 'primary' : 'replica';
+  const there = store
+    .nodes(cache.id)
+    .filter((node) => node.shard === shard && node.role === role && !node.leaving);
+  const node = there[copy === 0 ? 0 : copy - 1];
+  if (node === undefined) {
+    const id = newNodeId(
+      cache.name,
+      `${cache.id.slice(0, 4)}-${String(shard).padStart(4, '0')}-${copy}`,
+    );
+    return provisionNode(context, { id, shard, role, engineLine: cache.spec.engineVersion });
+  }
+  if (!fleet.isAlive(node.id)) {
+    // It owned nothing, so there is nothing to keep: it begins as a stranger.
+    store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
+    fleet.files.forgetIdentity(node.id);
+    await fleet.start(cache, node, { replicaOf: null, signal });
+  }
+  return node;
+}
+
+async function enter(context: StepContext, primary: NodeRecord): Promise<void> {
+  const { fleet, signal } = context;
+  const members = liveMembers(context, primary).filter(({ shard }) => shard !== primary.shard);
+  const epochs = await Promise.all(
+    members.slice(0, 3).map(async (member) => {
+      const peers = await peersOf(context, member);
+      return Math.max(0, ...peers.map(({ configEpoch }) => configEpoch));
+    }),
+  );
+  // A number of its own, where shards join side by side too. Refused once it knows others; the engine settles it then.
+  const epoch = Math.max(0, ...epochs) + 1 + primary.shard;
+  await fleet.call(primary.id, ['CLUSTER', 'SET-CONFIG-EPOCH', epoch]).catch(() => undefined);
+  await enterCluster(context, primary, members);
+  await forgetStrangers(context);
+  await waitUntil(
+    `node ${primary.id} seeing its cluster`,
+    async () => {
+      const info = parseInfo(String(await fleet.call(primary.id, ['CLUSTER', 'INFO'])));
+      return info.get('cluster_state') === 'ok';
+    },
+    { timeoutMs: READY_TIMEOUT_MS, everyMs: 10, signal },
+  );
+  await fleet.call(primary.id, ['CONFIG', 'SET', 'cluster-node-timeout', CLUSTER_NODE_TIMEOUT_MS]);
+}
+
+async function follow(
+  context: StepContext,
+  replica: NodeRecord,
+  primary: NodeRecord,
+): Promise<void> {
+  const { store, fleet, signal } = context;
+  await enterCluster(context, replica, liveMembers(context, replica));
+  const { clusterNodeId } = store.node(primary.id)!;
+  await fleet.call(replica.id, ['CLUSTER', 'REPLICATE', clusterNodeId!]);
+  await fleet.call(replica.id, ['CONFIG', 'SET', 'cluster-node-timeout', CLUSTER_NODE_TIMEOUT_MS]);
+  await waitUntil(
+    `node ${replica.id} following ${primary.id}`,
+    async () => (await fleet.observe(replica.id))?.linkUp === true,
+    { timeoutMs: READY_TIMEOUT_MS, everyMs: 20, signal },
+  );
+}

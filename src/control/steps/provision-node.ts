@@ -1,0 +1,111 @@
+/**
+ * Gets a process for a new node of a cache: from the warm pool if one is ready there, else a new one. It then has the
+ * cache's users, secrets, settings and functions, and knows nobody of its cluster.
+ *
+ *   warm node -> users, settings, functions -> it is a node of the cache (one transaction)
+ *
+ * Killed before that transaction, the pool gives the node up; after it, the node is like any other.
+ */
+import type { WarmNode } from '../warm-pool.ts';
+import { SYSTEM_USER_NAME } from '../../model/user.ts';
+import { replBacklogBytes } from '../../engine/node-config.ts';
+import { aclLines } from '../acl-rules.ts';
+import { functionsOf } from '../functions-of.ts';
+import type { NodeRecord } from '../store-records.ts';
+import type { StepContext } from '../step-context.ts';
+
+export interface NewNode {
+  /** Used when a process must be started; a warm node has a name already. */
+  readonly id: string;
+  readonly shard: number;
+  readonly role: NodeRecord['role'];
+  readonly engineLine: NodeRecord['engineLine'];
+}
+
+/** @throws NodeError, EngineError; nothing is left behind then that the next try, or the next daemon, does not find */
+export async function provisionNode(context: StepContext, wanted: NewNode): Promise<NodeRecord> {
+  const { cache, pool } = context;
+  const warm = cache.spec.sharding
+    ? pool.take({ engineLine: wanted.engineLine, databases: cache.spec.databases })
+    : null;
+  if (warm === null) return startCold(context, wanted);
+  try {
+    return await adopt(context, wanted, warm);
+  } catch (error) {
+    context.log.warn({ node: warm.record.id, err: error }, 'a warm node cannot be used');
+    await pool.giveUp(warm);
+    return startCold(context, wanted);
+  }
+}
+
+async function adopt(
+  context: StepContext,
+  wanted: NewNode,
+  { record, process, admin }: WarmNode,
+): Promise<NodeRecord> {
+  const { store, fleet, cache } = context;
+  const node = nodeRecord(context, wanted, record);
+  const shard = store.shards.get(cache.id, wanted.shard);
+  fleet.files.writeAcl(node.id, aclLines(store.users(cache.id), cache.systemSecret));
+  const maxmemory = shard?.maxmemoryBytes ?? 0;
+  await Promise.all([
+    admin.call('ACL', 'LOAD'),
+    admin.call('CONFIG', 'SET', 'primaryuser', SYSTEM_USER_NAME, 'primaryauth', cache.systemSecret),
+    admin.call('CONFIG', 'SET', 'maxmemory', maxmemory),
+    admin.call('CONFIG', 'SET', 'repl-backlog-size', replBacklogBytes(maxmemory)),
+    admin.call('CONFIG', 'SET', 'io-threads', shard?.ioThreads ?? 1),
+  ]);
+  const functions = await functionsOf(context, node);
+  if (functions !== null) {
+    await admin.callWith({}, 'FUNCTION', 'RESTORE', Buffer.from(functions), 'REPLACE');
+  }
+  admin.close();
+  store.transaction(() => {
+    store.warm.delete(record.id);
+    store.insertNode(node);
+  });
+  await fleet.take(node, process);
+  return node;
+}
+
+async function startCold(context: StepContext, wanted: NewNode): Promise<NodeRecord> {
+  const { store, fleet, ports, cache, signal } = context;
+  const node = nodeRecord(context, wanted, {
+    id: wanted.id,
+    hostId: fleet.hostId,
+    ...(await ports.nodePair()),
+  });
+  store.insertNode(node);
+  const functions = await functionsOf(context, node);
+  await fleet.start(cache, node, { replicaOf: null, functions, signal });
+  return node;
+}
+
+function nodeRecord(
+  { cache }: StepContext,
+  { id: askedAs, shard, role, engineLine }: NewNode,
+  { id, hostId, port, busPort }: Pick<NodeRecord, 'id' | 'hostId' | 'port' | 'busPort'>,
+): NodeRecord {
+  return {
+    id,
+    cacheId: cache.id,
+    shard,
+    role,
+    port,
+    busPort,
+    clusterNodeId: null,
+    identity: 'none',
+    restarts: 0,
+    aclVersion: 0,
+    stopped: false,
+    hostId,
+    engineLine,
+    leaving: false,
+    askedAs: askedAs === id ? null : askedAs,
+  };
+}
+
+/** A name for a node that is added to a cache that is there. */
+export function newNodeId(cacheName: string, unique: string): string {
+  return `${cacheName}-${unique}`;
+}

@@ -1,0 +1,68 @@
+/**
+ * Takes a node out of its cache for good.
+ *
+ *   marked `leaving` -> proxies leave it -> its process ends -> the others forget it -> record, files and ports are gone
+ *
+ * Once marked it only goes forward: a daemon that finds a node marked goes on here.
+ */
+import { NodeError } from '../../engine/node-error.ts';
+import type { Step } from '../step.ts';
+import type { StepContext } from '../step-context.ts';
+import type { NodeRecord } from '../store-records.ts';
+import { forgetStrangers, liveMembers, peersOf } from './enter-cluster.ts';
+
+const PROXIES_LEAVE_MS = 1_000;
+const STOP_GRACE_MS = 2_000;
+
+/** @throws NodeError NODE_IN_USE for a node that owns slots */
+export async function removeNode(
+  context: StepContext,
+  step: Extract<Step, { kind: 'remove-node' }>,
+): Promise<void> {
+  const node = context.store.node(step.nodeId);
+  if (node === undefined) return;
+  if (!node.leaving) await refuseIfNeeded(context, node);
+  await takeOut(context, node);
+  context.event('node-removed', `node ${node.id} left shard ${node.shard}: ${step.why}`);
+}
+
+/** Without a check: the caller knows that nobody needs it. */
+export async function takeOut(context: StepContext, node: NodeRecord): Promise<void> {
+  const { store, fleet, ports, cache } = context;
+  store.updateNode(node.id, { leaving: true });
+  context.publish();
+  await context.served(PROXIES_LEAVE_MS);
+  await fleet.stop(node.id, STOP_GRACE_MS);
+  if (cache.spec.sharding) await forgetStrangers(context);
+  await fleet.remove(node.id, 0);
+  store.deleteNode(node.id);
+  ports.release([node.port, node.busPort]);
+}
+
+async function refuseIfNeeded(context: StepContext, node: NodeRecord): Promise<void> {
+  const { fleet, cache, store } = context;
+  if (!cache.spec.sharding) {
+    if (node.role === 'primary') throw inUse(`node ${node.id} is the primary of its cache`);
+    return;
+  }
+  const witnesses = [
+    ...(fleet.isAlive(node.id) ? [node] : []),
+    ...liveMembers(context, node).filter(({ role }) => role === 'primary'),
+  ];
+  for (const witness of witnesses) {
+    const peer = (await peersOf(context, witness)).find(({ id }) => id === node.clusterNodeId);
+    if (peer !== undefined && peer.slots > 0) {
+      throw inUse(`node ${node.id} owns ${peer.slots} slots, says ${witness.id}`);
+    }
+  }
+  const others = store
+    .nodes(cache.id)
+    .filter(({ id, shard, leaving }) => id !== node.id && shard === node.shard && !leaving);
+  if (node.role === 'primary' && others.length > 0) {
+    throw inUse(`node ${node.id} is the primary of shard ${node.shard}, which has replicas`);
+  }
+}
+
+function inUse(message: string): NodeError {
+  return new NodeError('NODE_IN_USE', message);
+}
