@@ -1,8 +1,9 @@
 /**
- * Kills primaries again and again (`kill -9`) under writes and measures what clients see: from the kill to the first
- * acknowledged write of that shard, the errors by kind, and whether an acknowledged write was lost.
+ * Kills primaries again and again (`kill -9`), or stops them (`kill -STOP`), under writes and measures what clients see:
+ * from the kill to the first acknowledged write of that shard, the errors by kind, and whether an acknowledged write was
+ * lost.
  *
- *   node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned] [--json FILE]
+ *   node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned | --hang] [--json FILE]
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -18,13 +19,14 @@ const { values } = parseArgs({
     cache: { type: 'string' },
     kills: { type: 'string', default: '20' },
     planned: { type: 'boolean', default: false },
+    hang: { type: 'boolean', default: false },
     writers: { type: 'string', default: '16' },
     json: { type: 'string' },
   },
 });
 if (values['data-dir'] === undefined || values.cache === undefined) {
   process.stderr.write(
-    'usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned]\n',
+    'usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned | --hang]\n',
   );
   process.exit(2);
 }
@@ -40,7 +42,7 @@ const keys = Array.from({ length: shards }, (_, shard) => shardKey(shard, shards
 const acknowledged = new Map<string, number>();
 const attempted = new Map<string, number>();
 const errors = new Map<string, number>();
-/** Time of the last acknowledged write of each shard. */
+/** Time of the last acknowledged write of each shard, and the longest time since the kill without one. */
 const lastMs = Array.from({ length: shards }, () => 0);
 let longestMs = Array.from({ length: shards }, () => 0);
 let stopping = false;
@@ -54,7 +56,9 @@ for (let kill = 0; kill < Number(values.kills); kill++) {
   const killedAt = performance.now();
   longestMs = longestMs.map(() => 0);
   if (values.planned) await planned(shard);
-  else process.kill(primary.pid!, 'SIGKILL');
+  else process.kill(primary.pid!, values.hang ? 'SIGSTOP' : 'SIGKILL');
+  // A stopped primary has acknowledged some a moment before; what counts comes from the next one.
+  while (values.hang && (await primaryOf(shard))?.id === primary.id) await sleep(20);
   while (lastMs[shard]! < killedAt + 1) await sleep(1);
   await sleep(300);
   resumedMs.push(longestMs[shard]!);
@@ -79,7 +83,9 @@ const sorted = resumedMs.toSorted((a, b) => a - b);
 const quantile = (q: number) =>
   sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)]!;
 const result = {
-  kind: values.planned ? 'planned failover' : 'kill -9 of the primary',
+  kind: values.planned
+    ? 'planned failover'
+    : `${values.hang ? 'kill -STOP' : 'kill -9'} of the primary`,
   engine: status.engineFullVersion,
   rounds: sorted.length,
   pauseMs: { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: quantile(1) },
@@ -102,7 +108,8 @@ async function write(index: number): Promise<void> {
       await client.set(key, sequence);
       const now = performance.now();
       acknowledged.set(key, sequence);
-      longestMs[shard] = Math.max(longestMs[shard]!, now - startedAt);
+      // From the last one to this: a write that stood still and then failed is part of the pause.
+      longestMs[shard] = Math.max(longestMs[shard]!, now - Math.min(startedAt, lastMs[shard]!));
       lastMs[shard] = now;
     } catch (error) {
       const kind = String((error as Error).message).split(' ', 1)[0]!;
@@ -140,6 +147,11 @@ async function readyPrimary(shard: number): Promise<NodeStatus> {
     await sleep(50);
   }
   throw new Error(`shard ${shard} did not become whole again within 30 s`);
+}
+
+async function primaryOf(shard: number): Promise<NodeStatus | undefined> {
+  const { nodes } = await cacheStatus();
+  return nodes.find((node) => node.shard === shard && node.role === 'primary');
 }
 
 function cacheStatus(): Promise<CacheStatus> {

@@ -6,8 +6,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodeRequest } from '../../src/protocol/request-encoder.ts';
 import { decodeReply, RespError, textOf, type RespValue } from '../../src/protocol/resp-value.ts';
-import type { RawClient } from './raw-client.ts';
-import type { ServedCache } from './served-cache.ts';
+import type { RawClient, RawClientOptions } from './raw-client.ts';
+
+/** What can be connected to: a ServedCache, or a cache of a real daemon. */
+export interface Endpoint {
+  connect(options?: RawClientOptions): Promise<RawClient>;
+}
 
 export interface LostWrite {
   readonly key: string;
@@ -39,7 +43,7 @@ export class CheckedTraffic {
   readonly #clients: CheckedClient[];
 
   /** @param name begins its keys: unlike that of any other traffic on the same cache */
-  constructor(cache: ServedCache, name: string, connections: number) {
+  constructor(cache: Endpoint, name: string, connections: number) {
     this.#clients = Array.from(
       { length: connections },
       (_, i) => new CheckedClient(this, cache, `${name}-${i}`),
@@ -80,7 +84,7 @@ type Expectation = (reply: RespValue | null) => void;
 class CheckedClient {
   readonly keys: string[];
   readonly #traffic: CheckedTraffic;
-  readonly #cache: ServedCache;
+  readonly #cache: Endpoint;
   readonly #states: KeyState[];
   readonly #counterKey: string;
   #counted = 0;
@@ -90,7 +94,7 @@ class CheckedClient {
   #stopping = false;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(traffic: CheckedTraffic, cache: ServedCache, name: string) {
+  constructor(traffic: CheckedTraffic, cache: Endpoint, name: string) {
     this.#traffic = traffic;
     this.#cache = cache;
     this.#counterKey = `${name}-count`;

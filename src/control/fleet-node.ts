@@ -2,11 +2,11 @@
  * One node as it is: its process, if there is one, the link to it, and what it said last. It outlives the process, so that
  * the next one is started knowing how the last ones ended.
  *
- *   gone --starting--> runs (answers <-> silent -> hung) --stopping, or by itself--> gone
+ *   gone --starting--> runs (answers <-> silent <-> busy or hung) --stopping, or by itself--> gone
  */
 import type { Logger } from 'pino';
 import { NodeReplyError, type AdminClient } from '../engine/admin-client.ts';
-import type { HostedNode } from '../engine/host.ts';
+import type { HostedNode, NodeActivity } from '../engine/host.ts';
 import type { NodeStatus } from '../model/admin-api.ts';
 import { NodeLink, unreachable } from './node-link.ts';
 import {
@@ -16,11 +16,22 @@ import {
   type ClusterPeer,
   type NodeObservation,
 } from './node-observation.ts';
+import {
+  ANSWERS,
+  describeHang,
+  judgePulse,
+  type Pulse,
+  type PulseSample,
+} from './policies/judge-pulse.ts';
 import type { NodeRecord } from './store-records.ts';
 
 export interface NodeWatcher {
-  /** It runs but has not answered for HUNG_AFTER_MS; and once it answers again. */
-  onHung(nodeId: string, hung: boolean): void;
+  /** It runs, does not answer, and is not busy: `why` says what its process does instead. */
+  onHung(nodeId: string, why: string, silentMs: number): void;
+  /** It has not answered for long, but works. */
+  onBusy(nodeId: string, silentMs: number): void;
+  /** After onHung or onBusy: it answers again. */
+  onAnswersAgain(nodeId: string, silentMs: number): void;
   /** It says that it has another role than the last time. */
   onRoleChange(nodeId: string): void;
 }
@@ -33,7 +44,10 @@ export interface ObserveOptions {
 
 const INFO_SECTIONS = ['server', 'memory', 'persistence', 'stats', 'replication', 'keyspace'];
 const OBSERVE_TIMEOUT_MS = 2_000;
-const HUNG_AFTER_MS = 4_000;
+/** After that it is asked again, should the question have been lost; its silence goes on. */
+const PING_TIMEOUT_MS = 10_000;
+/** Silence of a node that is busy is worth an event after this long. */
+const BUSY_TOLD_AFTER_MS = 4_000;
 /** A node that dies this soon after its start, and again, is started with growing delay. */
 const YOUNG_MS = 10_000;
 const RESTART_DELAY_LAST_MS = 10_000;
@@ -53,7 +67,15 @@ export class FleetNode {
   #silentSinceMs: number | null = null;
   /** Questions without an answer, in a row. */
   #silences = 0;
-  #hung = false;
+  #pulse: Pulse = ANSWERS;
+  /** What was told of its silence, if anything was. */
+  #told: 'hung' | 'busy' | null = null;
+  /** A PING is under way, or there is no connection to send one on. */
+  #owes = false;
+  #pinging = false;
+  #answeredAtMs = 0;
+  /** Ends the questions that a node will not answer, once that is known. */
+  #patience = new AbortController();
   #goneSinceMs: number | null = Date.now();
   #startedAtMs = 0;
   #youngDeaths = 0;
@@ -94,8 +116,19 @@ export class FleetNode {
     return this.#goneSinceMs === null ? 0 : Date.now() - this.#goneSinceMs;
   }
 
+  /** What its process does instead of answering, in words; null while it answers or is busy. */
+  get hangs(): string | null {
+    return this.#pulse.state === 'hung' ? describeHang(this.#pulse) : null;
+  }
+
+  /** When it answered last, or was started. */
+  get answeredAtMs(): number {
+    return this.#answeredAtMs;
+  }
+
   /** How long it runs without answering; 0 when it answers. */
   get silentForMs(): number {
+    if (this.hangs !== null) return this.#pulse.silentMs;
     // One late answer is no silence: this process itself may have been held up.
     if (this.#silentSinceMs === null || this.#silences < 3) return 0;
     return Date.now() - this.#silentSinceMs;
@@ -112,7 +145,7 @@ export class FleetNode {
   state(role: NodeRecord['role']): NodeStatus['state'] {
     if (this.stopping) return 'stopping';
     if (this.starting) return 'starting';
-    if (this.#process === null || this.#hung) return 'lost';
+    if (this.#process === null || this.#told !== null) return 'lost';
     const seen = this.#observation;
     if (seen === null) return 'starting';
     if (role === 'replica' && seen.role !== 'replica') return 'starting';
@@ -127,7 +160,8 @@ export class FleetNode {
     this.#hasData = false;
     this.#silentSinceMs = null;
     this.#silences = 0;
-    this.#hung = false;
+    this.#quiet();
+    this.#answeredAtMs = Date.now();
     this.#goneSinceMs = null;
     this.#startedAtMs = Date.now();
     this.#link = new NodeLink(process, password, this.#log);
@@ -144,6 +178,9 @@ export class FleetNode {
   /** The process was ended. */
   ended(): void {
     this.#process = null;
+    this.#observation = null;
+    this.#quiet();
+    this.#goneSinceMs = Date.now();
   }
 
   /** The process was seen to be gone. */
@@ -151,6 +188,7 @@ export class FleetNode {
     this.#process = null;
     this.disconnect();
     this.#observation = null;
+    this.#quiet();
     this.#goneSinceMs = Date.now();
     const young = Date.now() - this.#startedAtMs < YOUNG_MS;
     this.#youngDeaths = young ? this.#youngDeaths + 1 : 0;
@@ -159,7 +197,66 @@ export class FleetNode {
   /** @throws NodeError when it does not answer in time or answers with an error */
   async call(args: readonly (string | number)[], timeoutMs: number): Promise<unknown> {
     const [name = '', ...rest] = args.map(String);
-    return this.admin.callWith({ timeoutMs }, name, ...rest);
+    return this.admin.callWith({ timeoutMs, signal: this.#patience.signal }, name, ...rest);
+  }
+
+  /** Its pulse is to be felt: it runs, and nobody is about to change that. */
+  get isWatched(): boolean {
+    return this.#process !== null && !this.starting && !this.stopping;
+  }
+
+  /** It has not answered the last PING yet. */
+  get owesAnswer(): boolean {
+    return this.#owes;
+  }
+
+  /** Sends a PING unless one is under way. */
+  ping(): void {
+    const process = this.#process;
+    if (this.#pinging) return;
+    this.#owes = true;
+    // Without a connection it owes one all the same: a process that is stopped takes no new ones.
+    if (this.#link === null || !this.#link.isOpen) return;
+    this.#pinging = true;
+    const done = (answered: boolean) => {
+      this.#pinging = false;
+      if (!answered || this.#process !== process) return;
+      this.#owes = false;
+      this.#felt({ elapsedMs: 0, answered: true, activity: null });
+    };
+    this.#link.admin.callWith({ timeoutMs: PING_TIMEOUT_MS }, 'PING').then(
+      () => done(true),
+      // Whatever it says, it speaks.
+      (error: unknown) => done(error instanceof NodeReplyError),
+    );
+  }
+
+  /**
+   * It owes an answer.
+   *
+   * @param elapsedMs since the last time; 0 when that proves nothing
+   */
+  feel(elapsedMs: number, activity: NodeActivity | null): void {
+    if (this.#owes) this.#felt({ elapsedMs, answered: false, activity });
+  }
+
+  #felt(sample: PulseSample): void {
+    const before = this.#pulse;
+    this.#pulse = judgePulse(before, sample);
+    if (sample.answered) this.#answeredAtMs = Date.now();
+    const { state, silentMs } = this.#pulse;
+    if (state === 'hung' && this.#told !== 'hung') {
+      this.#told = 'hung';
+      this.#patience.abort(new Error('the node hangs'));
+      this.#patience = new AbortController();
+      this.#watcher.onHung(this.id, describeHang(this.#pulse), silentMs);
+    } else if (state === 'busy' && this.#told === null && silentMs >= BUSY_TOLD_AFTER_MS) {
+      this.#told = 'busy';
+      this.#watcher.onBusy(this.id, silentMs);
+    } else if (state === 'answers' && this.#told !== null) {
+      this.#told = null;
+      this.#watcher.onAnswersAgain(this.id, before.silentMs);
+    }
   }
 
   /** Asks for its role, offset and sizes (one round trip). Null when it does not answer in time. */
@@ -194,22 +291,22 @@ export class FleetNode {
     }
   }
 
+  /** Without a process there is no pulse to feel. */
+  #quiet(): void {
+    this.#pulse = ANSWERS;
+    this.#told = null;
+    this.#owes = false;
+    this.#pinging = false;
+  }
+
   #answers(): void {
     this.#silentSinceMs = null;
     this.#silences = 0;
-    if (this.#hung) {
-      this.#hung = false;
-      this.#watcher.onHung(this.id, false);
-    }
   }
 
   #isSilent(): void {
     this.#observation = null;
     this.#silentSinceMs ??= Date.now();
     this.#silences++;
-    if (!this.#hung && Date.now() - this.#silentSinceMs >= HUNG_AFTER_MS) {
-      this.#hung = true;
-      this.#watcher.onHung(this.id, true);
-    }
   }
 }

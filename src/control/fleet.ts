@@ -12,6 +12,7 @@ import { NodeFiles } from './node-files.ts';
 import { unreachable } from './node-link.ts';
 import type { ClusterPeer, NodeObservation } from './node-observation.ts';
 import { nodeRequest } from './node-request.ts';
+import { PulseWatch } from './pulse-watch.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
 
@@ -40,6 +41,7 @@ export class Fleet {
   readonly #log: Logger;
   readonly #nodes = new Map<string, FleetNode>();
   #subscription: Disposable | null = null;
+  readonly #pulses: PulseWatch;
   #poll: NodeJS.Timeout | null = null;
   #polling = false;
 
@@ -49,6 +51,11 @@ export class Fleet {
     this.files = new NodeFiles(nodesDir, log);
     this.#handlers = handlers;
     this.#log = log;
+    this.#pulses = new PulseWatch({
+      nodes: () => this.#nodes.values(),
+      activity: (nodeIds) => this.#host.activity(nodeIds),
+      log,
+    });
   }
 
   /** Finds the nodes of the store that run, and begins to watch. Touches none of them. */
@@ -75,6 +82,7 @@ export class Fleet {
     );
     this.#poll = setInterval(() => void this.#pollAll(), POLL_MS);
     this.#poll.unref();
+    this.#pulses.start();
   }
 
   /** The machine that a node is started on, where nothing else is said. */
@@ -109,6 +117,11 @@ export class Fleet {
 
   goneForMs(nodeId: string): number {
     return this.#nodes.get(nodeId)?.goneForMs ?? 0;
+  }
+
+  /** What a node's process does instead of answering; null while it answers, is busy, or does not run. */
+  hangs(nodeId: string): string | null {
+    return this.#nodes.get(nodeId)?.hangs ?? null;
   }
 
   /** How long a node that runs has not answered; 0 for one that does. */
@@ -219,6 +232,7 @@ export class Fleet {
   /** The daemon leaves, the nodes stay. */
   detach(): void {
     if (this.#poll !== null) clearInterval(this.#poll);
+    this.#pulses.stop();
     this.#subscription?.[Symbol.dispose]();
     for (const node of this.#nodes.values()) {
       node.stopping = true;

@@ -29,6 +29,10 @@ export class NodeLink {
     return this.#admin;
   }
 
+  get isOpen(): boolean {
+    return this.#admin !== null;
+  }
+
   /** Connects; resolves after the first try, which may have failed: others follow. */
   async open(): Promise<void> {
     const { host, port, nodeId } = this.#process;

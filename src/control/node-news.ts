@@ -6,6 +6,7 @@ import type { FleetHandlers } from './fleet.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
 import type { Store } from './store.ts';
+import { seconds } from './seconds.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 export interface NodeNewsDependencies {
@@ -35,16 +36,38 @@ export class NodeNews implements FleetHandlers {
     );
   }
 
-  onHung(nodeId: string, hung: boolean): void {
+  onHung(nodeId: string, why: string, silentMs: number): void {
+    const found = this.#find(nodeId);
+    if (this.#deps.isStopping() || found === null) return;
+    const { cache, node } = found;
+    // What the lane does at the moment may wait for this very node.
+    this.#deps.lanes.lookAtNode(cache, node, { interrupt: true });
+    this.#deps.journal.event(
+      cache.name,
+      'node-hung',
+      `node ${nodeId}, ${node.role} of shard ${node.shard}, ${why}; it has not answered for ${seconds(silentMs)}`,
+    );
+  }
+
+  onBusy(nodeId: string, silentMs: number): void {
     const found = this.#find(nodeId);
     if (found === null) return;
     const { cache, node } = found;
     this.#deps.journal.event(
       cache.name,
-      hung ? 'node-hung' : 'node-answers',
-      hung
-        ? `node ${nodeId}, ${node.role} of shard ${node.shard}, runs but does not answer`
-        : `node ${nodeId} answers again`,
+      'node-busy',
+      `node ${nodeId}, ${node.role} of shard ${node.shard}, works but has not answered for ${seconds(silentMs)}: a long command or script, or a machine without a CPU to spare`,
+    );
+    this.onRoleChange(nodeId);
+  }
+
+  onAnswersAgain(nodeId: string, silentMs: number): void {
+    const found = this.#find(nodeId);
+    if (found === null) return;
+    this.#deps.journal.event(
+      found.cache.name,
+      'node-answers',
+      `node ${nodeId} answers again, after ${seconds(silentMs)}`,
     );
     this.onRoleChange(nodeId);
   }

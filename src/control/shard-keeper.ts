@@ -67,9 +67,9 @@ export class ShardKeeper {
         continue;
       }
       await executeStep(context, lane, planned);
-      waitMs = LOOK_AGAIN_MS;
+      waitMs = Math.min(waitMs, planned.step.kind === 'fence-node' ? 0 : LOOK_AGAIN_MS);
     }
-    if (view.primaryGoneMs > 0) waitMs = LOOK_AGAIN_MS;
+    if (view.primaryGoneMs > 0) waitMs = Math.min(waitMs, LOOK_AGAIN_MS);
     return { requeueAfterMs: waitMs };
   }
 
@@ -193,8 +193,12 @@ export class ShardKeeper {
       process: alive ? 'alive' : 'gone',
       busy: fleet.isBusy(node.id),
       hasData: fleet.hasData(node.id),
+      hangs: alive ? fleet.hangs(node.id) : null,
       silentMs: fleet.silentForMs(node.id),
-      observed: alive ? this.#observed(cache, node, shardNodes, knownIds) : null,
+      observed:
+        alive && fleet.hangs(node.id) === null
+          ? this.#observed(cache, node, shardNodes, knownIds)
+          : null,
     };
   }
 
@@ -208,7 +212,8 @@ export class ShardKeeper {
     const seen = fleet.observation(node.id);
     if (seen === null) return null;
     const followed = shardNodes.find((other) => other.port === seen.primaryPort);
-    const base = { role: seen.role, primaryId: followed?.id ?? null, offset: seen.offset };
+    const { role, linkUp, offset } = seen;
+    const base = { role, linkUp, offset, primaryId: followed?.id ?? null };
     if (!cache.spec.sharding) return { ...base, slots: 0, configEpoch: 0, introduced: true };
     const peers = fleet.peers(node.id);
     if (peers === null) return null;

@@ -27,7 +27,7 @@ export type Step =
       readonly nodeId: string;
       readonly deadNodeId: string | null;
     }
-  /** End the process of a primary that hangs, so that its death is certain. */
+  /** End the process of a node that hangs, so that its death is certain. */
   | { readonly kind: 'fence-node'; readonly nodeId: string }
   /** The shard's slots belong to nobody (its primary lost its nodes.conf): give them to this empty node. */
   | { readonly kind: 'reclaim-slots'; readonly nodeId: string }

@@ -131,21 +131,18 @@ for (const sharding of [true, false]) {
       assert.equal(refused.code, 'InvalidParameterValue');
     });
 
-    if (!sharding) {
-      // With three shards the engine's own quorum does it, sooner.
-      test('a primary that hangs is ended and replaced', async () => {
-        const key = await writeToShard(daemon, 'main', 0);
-        const before = await daemon.healthy('main');
-        process.kill(primaryOf(before, 0).pid!, 'SIGSTOP');
-        await eventually(
-          'the takeover',
-          async () => primaryOf(await daemon.cache('main'), 0).id === replicaOf(before, 0).id,
-        );
-        const healed = await daemon.healthy('main');
-        assert.equal(await daemon.ask('main', primaryOf(healed, 0), 'GET', key), 'kept');
-        assert.equal(readProcess(primaryOf(before, 0).pid!), undefined);
-      });
-    }
+    test('a primary that hangs is ended and replaced', async () => {
+      const key = await writeToShard(daemon, 'main', 0);
+      const before = await daemon.healthy('main');
+      process.kill(primaryOf(before, 0).pid!, 'SIGSTOP');
+      await eventually(
+        'the takeover',
+        async () => primaryOf(await daemon.cache('main'), 0).id === replicaOf(before, 0).id,
+      );
+      const healed = await daemon.healthy('main');
+      assert.equal(await daemon.ask('main', primaryOf(healed, 0), 'GET', key), 'kept');
+      assert.equal(readProcess(primaryOf(before, 0).pid!), undefined);
+    });
 
     test('the death of a primary while no daemon runs is repaired by the next one', async () => {
       const key = await writeToShard(daemon, 'main', 0);

@@ -46,6 +46,18 @@ export interface NodeEnd {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** What the machine says of a node's process: tells one that hangs from one that is busy. */
+export interface NodeActivity {
+  readonly nodeId: string;
+  readonly pid: number;
+  /** `running`: has a CPU or waits for one. `blocked`: in the kernel, uninterruptibly. `stopped`: by a signal or a debugger. */
+  readonly state: 'running' | 'sleeping' | 'blocked' | 'stopped';
+  /** CPU time that its main thread has used. */
+  readonly cpuMs: number;
+  /** How often its main thread has given up a CPU, or lost it. */
+  readonly switches: number;
+}
+
 export interface StopRequest {
   /** How long the node may take to bring its replicas up to date before it is killed. 0 kills it at once. */
   readonly graceMs?: number;
@@ -67,6 +79,8 @@ export interface Host {
   /** The nodes that run, those included that were started before we were. */
   list(): Promise<HostedNode[]>;
   capacity(): Promise<HostCapacity>;
+  /** What the processes of these nodes do; those that do not run here are left out. */
+  activity(nodeIds: readonly string[]): Promise<NodeActivity[]>;
   /** Calls back within milliseconds of the end of any node that was started or listed here. Dispose to stop. */
   onNodeEnd(listener: (end: NodeEnd) => void): Disposable;
 }

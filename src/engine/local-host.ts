@@ -8,6 +8,7 @@ import {
   type Host,
   type HostCapacity,
   type HostedNode,
+  type NodeActivity,
   type NodeEnd,
   type NodeRequest,
   type StopRequest,
@@ -16,6 +17,7 @@ import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
 import { isNodeId } from './node-config.ts';
 import { NodeError } from './node-error.ts';
 import { writePrivateFile } from './private-file.ts';
+import { readActivity } from './process-activity.ts';
 
 export interface LocalHostOptions {
   readonly id?: string;
@@ -118,6 +120,14 @@ export class LocalHost implements Host {
       memoryBytes: Math.min(totalmem(), limitBytes),
       freeMemoryBytes: process.availableMemory(),
     };
+  }
+
+  async activity(nodeIds: readonly string[]): Promise<NodeActivity[]> {
+    return nodeIds.flatMap((nodeId) => {
+      const node = this.#nodes.get(nodeId);
+      const activity = node === undefined ? undefined : readActivity(node);
+      return activity === undefined ? [] : [{ nodeId, ...activity }];
+    });
   }
 
   onNodeEnd(listener: (end: NodeEnd) => void): Disposable {

@@ -124,7 +124,8 @@ function readLink(path: string): string {
   }
 }
 
-function readProcFile(path: string): string | undefined {
+/** Undefined when it cannot be read: the process is gone, or not ours to see. */
+export function readProcFile(path: string): string | undefined {
   try {
     return readFileSync(path, 'latin1');
   } catch {

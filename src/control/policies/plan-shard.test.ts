@@ -7,6 +7,7 @@ import type { ObservedShardNode, ShardNodeView, ShardView } from './shard-view.t
 const observed = (over: Partial<ObservedShardNode> = {}): ObservedShardNode => ({
   role: 'replica',
   primaryId: 'a',
+  linkUp: true,
   offset: 100,
   slots: 0,
   configEpoch: 1,
@@ -21,6 +22,7 @@ const primary = (id: string, over: Partial<ShardNodeView> = {}): ShardNodeView =
   process: 'alive',
   busy: false,
   hasData: false,
+  hangs: null,
   silentMs: 0,
   observed: observed({ role: 'primary', primaryId: null, slots: 5461 }),
   ...over,
@@ -136,6 +138,26 @@ suite('planShard', () => {
     );
   });
 
+  test('a primary that hangs is fenced at once, if a replica follows it that can take its place', () => {
+    const hung = primary('a', { observed: null, silentMs: 1_500, hangs: 'is stopped' });
+    const fence = [{ kind: 'fence-node', nodeId: 'a' }];
+    assert.deepEqual(kinds(view([hung, replica('b')])), fence);
+    assert.deepEqual(kinds(view([hung, replica('b')], { sharding: false })), fence);
+    assert.deepEqual(kinds(view([hung])), []);
+    assert.deepEqual(kinds(view([hung, replica('b', { observed: null })])), []);
+    assert.deepEqual(kinds(view([hung, replica('b', { hasData: false })])), []);
+    const late = replica('b', { observed: observed({ linkUp: false }) });
+    assert.deepEqual(kinds(view([hung, late])), []);
+  });
+
+  test('a replica that hangs is ended beside a primary that lives, and not without one', () => {
+    const hung = replica('b', { observed: null, silentMs: 1_500, hangs: 'is stopped' });
+    assert.deepEqual(kinds(view([primary('a'), hung])), [{ kind: 'fence-node', nodeId: 'b' }]);
+    const both = primary('a', { observed: null, silentMs: 1_500, hangs: 'is stopped' });
+    assert.deepEqual(kinds(view([both, hung])), []);
+    assert.deepEqual(kinds(view([primary('a'), replica('b', { observed: null })])), []);
+  });
+
   test('a silent primary is left alone, then fenced if somebody can take its place', () => {
     const silent = (silentMs: number) => primary('a', { observed: null, silentMs });
     assert.deepEqual(kinds(view([silent(FENCE_AFTER_MS - 1), replica('b')])), []);
@@ -155,11 +177,13 @@ suite('planShard, whatever the shard looks like', () => {
         process: fc.constantFrom('alive' as const, 'gone' as const),
         busy: fc.boolean(),
         hasData: fc.boolean(),
+        hangs: fc.constantFrom(null, 'is stopped'),
         silentMs: fc.nat(20_000),
         observed: fc.option(
           fc.record({
             role: fc.constantFrom('primary' as const, 'replica' as const),
             primaryId: fc.option(fc.constantFrom('a', 'b', 'c')),
+            linkUp: fc.boolean(),
             offset: fc.nat(1000),
             slots: fc.constantFrom(0, 0, 5461),
             configEpoch: fc.nat(5),

@@ -82,18 +82,25 @@ function reclaim(view: ShardView, empty: ShardNodeView): PlannedStep[] {
 }
 
 /**
- * A primary that hangs may come back with the newest data, and with three shards or more the engine's quorum replaces it
- * after the cluster node timeout. Where that has not happened in twice the time (it cannot, with fewer shards or none),
- * its death is made certain, if a replica can take its place.
+ * A primary that hangs, as its host says, is ended as soon as that is known, if a replica that follows it can take its
+ * place: its death is certain then. One that is busy may come back with the newest data, and with three shards or more
+ * the engine's quorum replaces it after the cluster node timeout. Where that has not happened in twice the time (it
+ * cannot, with fewer shards or none), it is ended too.
  */
 function planSilentPrimary(view: ShardView, silent: ShardNodeView): PlannedStep[] {
-  if (silent.silentMs < FENCE_AFTER_MS || rankCandidates(view).length === 0) return [];
-  return [
-    {
-      step: { kind: 'fence-node', nodeId: silent.id },
-      reason: `primary ${silent.id} of shard ${view.shard} has not answered for ${silent.silentMs} ms and a replica can take its place`,
-    },
-  ];
+  const candidates = rankCandidates(view);
+  const inStep = candidates.some((node) => node.observed!.linkUp);
+  const isDue = silent.silentMs >= FENCE_AFTER_MS || (silent.hangs !== null && inStep);
+  if (candidates.length === 0 || !isDue) return [];
+  return [fence(view, silent, 'a replica can take its place')];
+}
+
+function fence(view: ShardView, silent: ShardNodeView, what: string): PlannedStep {
+  const why = silent.hangs === null ? '' : `${silent.hangs}, `;
+  return {
+    step: { kind: 'fence-node', nodeId: silent.id },
+    reason: `${silent.intent} ${silent.id} of shard ${view.shard} ${why}has not answered for ${Math.round(silent.silentMs)} ms and ${what}`,
+  };
 }
 
 function takeOver(view: ShardView, dead: ShardNodeView): PlannedStep[] {
@@ -140,6 +147,10 @@ function planReplicas(view: ShardView, primary: ShardNodeView): PlannedStep[] {
   }
   for (const node of view.nodes) {
     if (node === primary || node.busy) continue;
+    if (node.process === 'alive' && node.hangs !== null) {
+      steps.push(fence(view, node, 'it has nothing that its primary has not'));
+      continue;
+    }
     if (node.process === 'gone') {
       const fresh = view.sharding && (node.identity !== 'kept' || node.intent === 'primary');
       steps.push({

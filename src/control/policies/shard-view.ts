@@ -12,6 +12,8 @@ export interface ShardNodeView {
   readonly busy: boolean;
   /** Null: it does not answer. */
   readonly observed: ObservedShardNode | null;
+  /** What its process does instead of answering, as its host says; null: it answers, is busy, or nobody can tell. */
+  readonly hangs: string | null;
   /** How long it has not answered, asked again and again; 0 for one that answers. */
   readonly silentMs: number;
   /** A replica that had the whole of its primary's data at least once since its process started. */
@@ -22,6 +24,8 @@ export interface ObservedShardNode {
   readonly role: 'primary' | 'replica';
   /** Node it follows; null when that is none of ours, or it follows nobody. */
   readonly primaryId: string | null;
+  /** Replica: its connection to its primary is up, as far as it knows. */
+  readonly linkUp: boolean;
   readonly offset: number;
   /** Slots it owns as a primary; always 0 in an unsharded cache. */
   readonly slots: number;
