@@ -27,6 +27,7 @@ const usage: CacheUsage = {
   connectionsTotal: 9,
   connectionsRefused: 1,
   authFailures: 2,
+  ecpu: 7,
   bytesIn: 10,
   bytesOut: 20,
   pauses: 3,

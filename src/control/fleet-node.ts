@@ -42,7 +42,9 @@ export interface ObserveOptions {
   readonly cluster?: boolean;
 }
 
-const INFO_SECTIONS = ['server', 'memory', 'persistence', 'stats', 'replication', 'keyspace'];
+const INFO_SECTIONS = [
+  'server', 'memory', 'persistence', 'stats', 'replication', 'cpu', 'keyspace',
+]; // prettier-ignore
 const OBSERVE_TIMEOUT_MS = 2_000;
 /** After that it is asked again, should the question have been lost; its silence goes on. */
 const PING_TIMEOUT_MS = 10_000;
@@ -265,13 +267,15 @@ export class FleetNode {
     if (process === null) return null;
     const timeoutMs = options.timeoutMs ?? OBSERVE_TIMEOUT_MS;
     try {
-      const [info, peers] = await Promise.all([
+      const [info, threads, peers] = await Promise.all([
         this.call(['INFO', ...INFO_SECTIONS], timeoutMs),
+        this.call(['CONFIG', 'GET', 'io-threads'], timeoutMs),
         options.cluster ? this.call(['CLUSTER', 'NODES'], timeoutMs) : null,
       ]);
       if (this.#process !== process) return null;
       const roleBefore = this.#observation?.role;
-      const seen = observationOf(parseInfo(String(info)));
+      const ioThreads = Array.isArray(threads) ? Number(threads[1]) : null;
+      const seen = observationOf(parseInfo(String(info)), Date.now(), ioThreads);
       this.#observation = seen;
       if (peers !== null) this.#peers = parseClusterNodes(String(peers));
       // After a restart of the daemon a link that is down tells nothing; an offset above the initial one does.

@@ -26,6 +26,8 @@ export interface SlotRange {
 }
 
 export interface NodeObservation {
+  /** When it was asked. */
+  readonly atMs: number;
   readonly role: 'primary' | 'replica';
   /** Replica: port of its primary. */
   readonly primaryPort: number | null;
@@ -37,6 +39,19 @@ export interface NodeObservation {
   /** Primary: offset acknowledged by each online replica, by the replica's port. */
   readonly replicaOffsets: ReadonlyMap<number, number>;
   readonly usedMemoryBytes: number;
+  /** Limit of the above; 0: none. */
+  readonly memoryMaximumBytes: number;
+  /** Of it, the data without the engine's own structures. */
+  readonly datasetBytes: number;
+  /** What the process has from the system. */
+  readonly residentBytes: number;
+  /** Microseconds in which the main thread worked, since the process started (9.x; before: its event loop's). */
+  readonly activeUs: number;
+  /** Bytes since the process started, of clients and of replication. */
+  readonly networkInBytes: number;
+  readonly networkOutBytes: number;
+  /** Setting io-threads; null: not asked. */
+  readonly ioThreads: number | null;
   readonly keys: number;
   /** Counters since the process started. */
   readonly hits: number;
@@ -59,8 +74,13 @@ export function parseInfo(text: string): InfoFields {
   return fields;
 }
 
-/** From INFO with the sections server, memory, persistence, stats, replication and keyspace. */
-export function observationOf(info: InfoFields): NodeObservation {
+/** From INFO with the sections server, memory, persistence, stats, replication, cpu and keyspace. */
+export function observationOf(
+  info: InfoFields,
+  atMs = 0,
+  ioThreads: number | null = null,
+): NodeObservation {
+  const number = (name: string) => Number(info.get(name) ?? 0);
   const replica = info.get('role') === 'slave';
   const replicaOffsets = new Map<number, number>();
   let keys = 0;
@@ -75,6 +95,7 @@ export function observationOf(info: InfoFields): NodeObservation {
     }
   }
   return {
+    atMs,
     role: replica ? 'replica' : 'primary',
     primaryPort: replica ? Number(info.get('master_port')) : null,
     linkUp: info.get('master_link_status') === 'up',
@@ -82,7 +103,16 @@ export function observationOf(info: InfoFields): NodeObservation {
     loading: info.get('loading') === '1' || info.get('async_loading') === '1',
     offset: Number(info.get(replica ? 'slave_repl_offset' : 'master_repl_offset') ?? 0),
     replicaOffsets,
-    usedMemoryBytes: Number(info.get('used_memory') ?? 0),
+    usedMemoryBytes: number('used_memory'),
+    memoryMaximumBytes: number('maxmemory'),
+    datasetBytes: number('used_memory_dataset'),
+    residentBytes: number('used_memory_rss'),
+    activeUs: info.has('used_active_time_main_thread')
+      ? number('used_active_time_main_thread') * 1e6
+      : number('eventloop_duration_sum'),
+    networkInBytes: number('total_net_input_bytes') + number('total_net_repl_input_bytes'),
+    networkOutBytes: number('total_net_output_bytes') + number('total_net_repl_output_bytes'),
+    ioThreads,
     keys,
     hits: Number(info.get('keyspace_hits') ?? 0),
     misses: Number(info.get('keyspace_misses') ?? 0),

@@ -9,6 +9,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { z } from 'zod';
 import type { Logger } from 'pino';
 import { COMMAND_GROUPS, type ProxyUsage } from '../model/usage.ts';
+import { HOT_KEY_SHOWN_BYTES, type SlotHeatReport } from '../model/heat.ts';
 import type { ControlToProxy } from '../model/plane-link.ts';
 import type { Topology } from '../model/topology.ts';
 
@@ -37,6 +38,7 @@ const usageSchema = z.object({
       connectionsTotal: count,
       connectionsRefused: count,
       authFailures: count,
+      ecpu: count,
       bytesIn: count,
       bytesOut: count,
       pauses: count,
@@ -57,6 +59,28 @@ const usageSchema = z.object({
   ),
 }) satisfies z.ZodType<ProxyUsage>;
 
+/** Columns of all slots are below 400 KB. */
+const COLUMNS_MAX_CHARACTERS = 512 * 1024;
+const heatSchema = z.object({
+  cache: z.string(),
+  cacheId: z.string(),
+  sequence: z.int().min(1),
+  intervalMs: z.number().positive(),
+  slots: z.int().min(0).max(16_384),
+  columns: z.string().max(COLUMNS_MAX_CHARACTERS),
+  hotKeys: z
+    .array(
+      z.object({
+        slot: z.int().min(0).max(16_383),
+        keyHex: z.string().max(2 * HOT_KEY_SHOWN_BYTES),
+        keyBytes: count,
+        readsPerSecond: count,
+        writesPerSecond: count,
+      }),
+    )
+    .max(64),
+}) satisfies z.ZodType<SlotHeatReport>;
+
 const messageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), proxy: z.int().min(0), pid: z.int() }),
   z.object({
@@ -65,6 +89,7 @@ const messageSchema = z.discriminatedUnion('type', [
     failures: z.record(z.string(), z.string()),
   }),
   z.object({ type: z.literal('usage'), usage: usageSchema }),
+  z.object({ type: z.literal('heat'), report: heatSchema }),
   z.object({ type: z.literal('node-lost'), cache: z.string(), nodeId: z.string() }),
 ]);
 
@@ -81,6 +106,8 @@ export interface LinkedProxy {
 export interface PlaneLinkHandlers {
   topology(): Topology;
   onUsage(usage: ProxyUsage): void;
+  /** What a proxy counted by slot. */
+  onHeat(proxy: LinkedProxy, report: SlotHeatReport): void;
   onServing(proxy: LinkedProxy): void;
   onNodeLost(cache: string, nodeId: string): void;
   /** The link of a proxy closed: it may have died. */
@@ -136,6 +163,11 @@ export class PlaneLinkServer {
 
   drain(graceMs: number): void {
     this.#broadcast({ type: 'drain', graceMs });
+  }
+
+  /** Says which slots' keys are to be watched. */
+  watchSlots(cache: string, slots: readonly number[]): void {
+    this.#broadcast({ type: 'watch-slots', cache, slots });
   }
 
   /** Asks one proxy to drain and end. */
@@ -230,6 +262,10 @@ export class PlaneLinkServer {
       this.#handlers.onServing(peer.proxy);
     } else if (message.type === 'usage') {
       this.#handlers.onUsage(message.usage);
+    } else if (message.type === 'heat') {
+      const { cacheId, sequence } = message.report;
+      this.#handlers.onHeat(peer.proxy, message.report);
+      this.#send(peer, encode({ type: 'heat-taken', cacheId, sequence }));
     } else {
       this.#handlers.onNodeLost(message.cache, message.nodeId);
     }

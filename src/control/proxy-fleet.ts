@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import type { ProxyStatus } from '../model/admin-api.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
+import type { SlotHeatReport } from '../model/heat.ts';
 import type { Journal } from './journal.ts';
 import { PlaneLinkServer } from './plane-link-server.ts';
 import { ProxySupervisor } from './proxy-supervisor.ts';
@@ -25,6 +26,8 @@ export interface ProxyFleetDependencies {
   readonly topology: TopologySource;
   readonly journal: Journal;
   readonly log: Logger;
+  /** What a proxy counted by slot. */
+  onHeat(proxy: number, pid: number, report: SlotHeatReport): void;
   /** A proxy has lost a node. */
   onNodeLost(cacheName: string, nodeId: string): void;
 }
@@ -48,6 +51,7 @@ export class ProxyFleet {
       {
         topology: () => topology.current,
         onUsage: (usage) => this.usage.report(usage),
+        onHeat: ({ index, pid }, report) => deps.onHeat(index, pid, report),
         onServing: ({ failures }) => this.#keepFailures(failures),
         onNodeLost: (cache, nodeId) => deps.onNodeLost(cache, nodeId),
         onUnlinked: () => this.#supervisor.check(),
@@ -91,6 +95,11 @@ export class ProxyFleet {
   /** Has them ask the nodes of a cache for roles and slots at once. */
   refresh(cacheName: string): void {
     this.#link.refresh(cacheName);
+  }
+
+  /** Says which slots' keys they are to watch. */
+  watchSlots(cacheName: string, slots: readonly number[]): void {
+    this.#link.watchSlots(cacheName, slots);
   }
 
   status(): ProxyStatus[] {

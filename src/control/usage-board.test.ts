@@ -24,6 +24,7 @@ function cacheUsage(requests: number, over: Partial<CacheUsage> = {}): CacheUsag
     connectionsTotal: 9,
     connectionsRefused: 0,
     authFailures: 0,
+    ecpu: requests,
     bytesIn: requests * 10,
     bytesOut: 0,
     pauses: 0,

@@ -52,7 +52,7 @@ export interface NodeHeat {
   readonly shard: number;
   readonly role: 'primary' | 'replica';
   /** Part of the time in which the main thread worked, 0..1. */
-  readonly utilization: number | null;
+  readonly utilisation: number | null;
   /** Threads configured for I/O, the main one included. */
   readonly ioThreads: number | null;
   readonly usedMemoryBytes: number | null;
@@ -73,24 +73,40 @@ export interface NodeHeat {
   readonly slots: number;
 }
 
+/** The arrays are the board's own and change with the next second: what is to be kept is copied. */
 export interface CacheHeat {
   readonly cache: string;
   /** When this picture was made. */
   readonly atMs: number;
+  /** When the newest report of a proxy came; 0: none has yet. */
+  readonly sampledAtMs: number;
   /** The last second. */
   readonly rates: SlotRates;
   /** The same smoothed (EWMA over 1.5 s): what decisions are made on. */
   readonly smoothed: SlotRates;
-  /** Keys in each slot; of the last look at all slots, at most half a minute old. */
+  /** Keys in each slot; of the last look at all slots, at most half a minute old. Of an unsharded cache: 0. */
   readonly keys: Float64Array;
   /** CPU of the engine, microseconds per second, over the last look at the slot. */
   readonly cpuUsPerSecond: Float64Array;
   /** Memory of each slot, estimated: its keys times the mean size of a key in its shard. */
   readonly memoryBytes: Float64Array;
   /** Shard that owns each slot; -1: none that is known. */
-  readonly shards: Int16Array;
+  readonly owners: Int32Array;
   readonly total: Readonly<Record<SlotMeasure, number>>;
   readonly nodes: readonly NodeHeat[];
   /** Hottest first. Kept only for slots that are hot. */
   readonly hotKeys: readonly HotKeyReport[];
 }
+
+/** CacheHeat as the API tells it: arrays by slot are arrays of numbers, rounded. */
+export type CacheHeatAnswer = Omit<
+  CacheHeat,
+  'rates' | 'smoothed' | 'keys' | 'cpuUsPerSecond' | 'memoryBytes' | 'owners'
+> & {
+  readonly rates: Readonly<Record<SlotMeasure, readonly number[]>>;
+  readonly smoothed: Readonly<Record<SlotMeasure, readonly number[]>>;
+  readonly keys: readonly number[];
+  readonly cpuUsPerSecond: readonly number[];
+  readonly memoryBytes: readonly number[];
+  readonly owners: readonly number[];
+};

@@ -3,6 +3,7 @@
  * and find it again. Control listens on `controlSocketPath`; a proxy connects, says `hello`, and is sent the topology at
  * once and after every change.
  */
+import type { SlotHeatReport } from './heat.ts';
 import type { Topology } from './topology.ts';
 import type { ProxyUsage } from './usage.ts';
 
@@ -16,11 +17,17 @@ export type ProxyToControl =
       readonly failures: Readonly<Record<string, string>>;
     }
   | { readonly type: 'usage'; readonly usage: ProxyUsage }
+  /** Answered with `heat-taken`. */
+  | { readonly type: 'heat'; readonly report: SlotHeatReport }
   | { readonly type: 'node-lost'; readonly cache: string; readonly nodeId: string };
 
 export type ControlToProxy =
   | { readonly type: 'topology'; readonly topology: Topology }
   /** Roles or slots of this cache changed just now: ask the nodes again at once. */
   | { readonly type: 'refresh'; readonly cache: string }
+  /** The report of this number is counted: the next one may come. */
+  | { readonly type: 'heat-taken'; readonly cacheId: string; readonly sequence: number }
+  /** Keep a sketch of the hot keys of these slots, and no longer of those named before. */
+  | { readonly type: 'watch-slots'; readonly cache: string; readonly slots: readonly number[] }
   /** Stop accepting, let replies go out, exit. */
   | { readonly type: 'drain'; readonly graceMs: number };

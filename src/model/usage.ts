@@ -55,6 +55,8 @@ export interface CacheUsage {
   readonly connectionsTotal: number;
   readonly connectionsRefused: number;
   readonly authFailures: number;
+  /** Work as it is metered (src/proxy/ecpu-metering.ts). */
+  readonly ecpu: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** Times a client was not read because its replies or a node's queue were full. */

@@ -22,13 +22,16 @@ export function answerLater(
  * As `answerLater`, with a reply in parts, at least one, that nobody changes any more.
  *
  * @param sizeBytes what is under way in the command's stead
+ * @param weight ECPU that it costs at least
  */
 export function answerInParts(
   session: Session,
   call: Call,
   sizeBytes: number,
+  weight = call.planned.weight,
 ): (parts: Buffer[], muted?: boolean) => void {
   const place = session.reserve(call.planned, sizeBytes);
+  place.weight = weight;
   session.stall(STALL_BUSY);
   return (parts, muted = place.muted) => {
     if (session.closed) return;

@@ -5,6 +5,7 @@
 import type { RequestArguments } from '../protocol/command-table.ts';
 import { decodeReply, RespError } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
+import { ecpuOf } from './ecpu-metering.ts';
 import { endBlocked } from './end-blocked.ts';
 import { CLUSTER_DOWN } from './proxy-error.ts';
 import type { Session } from './session.ts';
@@ -23,12 +24,17 @@ export function blockingCommand(
   bytes: Buffer,
   slot: number,
 ): void {
-  const place = session.reserve(planned);
+  const place = session.reserve(planned, bytes.length);
   session.stall(STALL_BUSY);
   void block(session, planned, bytes, slot).then((reply) => {
     session.client.unblock = null;
     if (session.closed) return;
-    session.service.router.turn.tick();
+    const { turn, heat } = session.service.router;
+    turn.tick();
+    if (slot >= 0) {
+      const ecpu = ecpuOf(planned.weight, bytes.length + reply.length);
+      heat.countSlot(slot, ecpu, bytes.length, reply.length);
+    }
     session.complete(place, reply);
     session.release();
   });

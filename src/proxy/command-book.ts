@@ -3,6 +3,7 @@ import { CommandTable, type Command, type RequestArguments } from '../protocol/c
 import type { RespValue } from '../protocol/resp-value.ts';
 import { COMMAND_GROUPS, type CommandGroup } from '../model/usage.ts';
 import { planCommand, type PlanKind } from './command-plan.ts';
+import { meteringOf, type Metering } from './ecpu-metering.ts';
 
 export class PlannedCommand {
   readonly command: Command;
@@ -11,6 +12,9 @@ export class PlannedCommand {
   /** Index into COMMAND_GROUPS. */
   readonly groupIndex: number;
   readonly repeatable: boolean;
+  readonly metering: Metering;
+  /** ECPU of one request at least; 0: it is not metered. Of `measured` ones it follows what the nodes measure. */
+  weight: number;
 
   constructor(command: Command, sharding: boolean) {
     const plan = planCommand(command, sharding);
@@ -19,6 +23,8 @@ export class PlannedCommand {
     this.group = plan.group;
     this.groupIndex = COMMAND_GROUPS.indexOf(plan.group);
     this.repeatable = plan.repeatable;
+    this.metering = meteringOf(command.name);
+    this.weight = this.metering === 'none' ? 0 : 1;
   }
 }
 
@@ -38,6 +44,10 @@ export class CommandBook {
   lookup(buf: Uint8Array, args: RequestArguments): PlannedCommand | null {
     const command = this.table.lookup(buf, args);
     return command === null ? null : this.#plans.get(command)!;
+  }
+
+  plans(): Iterable<PlannedCommand> {
+    return this.#plans.values();
   }
 
   planOf(command: Command): PlannedCommand {

@@ -25,6 +25,8 @@ export class CommandQueue {
   answered = 0;
   /** The replies to so many others are put right. */
   mended = 0;
+  /** ECPU that they cost at least. */
+  weight = 0;
   /** All that a node gets may be sent to it again. */
   repeatable = true;
   /** For a node, in order. */
@@ -49,6 +51,7 @@ export class CommandQueue {
   send(planned: PlannedCommand, buf: Buffer, start: number, end: number): void {
     this.#sent.append(buf, start, end);
     this.repeatable &&= planned.repeatable;
+    this.weight += planned.weight;
     this.length++;
   }
 
@@ -63,6 +66,7 @@ export class CommandQueue {
   answer(planned: PlannedCommand, buf: Buffer, start: number, end: number): void {
     this.#keepOwn(planned, buf, start, end, true);
     this.answered++;
+    this.weight += planned.weight;
     this.length++;
   }
 

@@ -9,7 +9,7 @@ import type { ControlToProxy, ProxyToControl } from '../model/plane-link.ts';
 const RECONNECT_MS = 200;
 /** A topology of very many caches is some megabytes; anything above is not one. */
 const LINE_MAXIMUM_BYTES = 64 * 1024 * 1024;
-/** Reports wait for control at most to this size, then they are dropped: the next one says the same. */
+/** Reports wait for control at most to this size, then they are dropped: the next one says the same, or it is sent again. */
 const BACKLOG_MAXIMUM_BYTES = 4 * 1024 * 1024;
 
 export class ControlLink {
@@ -20,6 +20,7 @@ export class ControlLink {
   #socket: Socket | null = null;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
+  #number = 0;
 
   constructor(
     path: string,
@@ -34,11 +35,18 @@ export class ControlLink {
     this.#connect();
   }
 
-  send(message: ProxyToControl): void {
+  /** Which connection to control this is: 1, 2, 3 ... */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** False: there is no link, or control does not keep up; the message is dropped. */
+  send(message: ProxyToControl): boolean {
     const socket = this.#socket;
     if (socket === null || socket.connecting || socket.writableLength > BACKLOG_MAXIMUM_BYTES)
-      return;
+      return false;
     socket.write(`${JSON.stringify(message)}\n`);
+    return true;
   }
 
   close(): void {
@@ -53,7 +61,10 @@ export class ControlLink {
     let parts: string[] = [];
     let size = 0;
     socket.setEncoding('utf8');
-    socket.on('connect', () => socket.write(`${JSON.stringify(this.#hello)}\n`));
+    socket.on('connect', () => {
+      this.#number++;
+      socket.write(`${JSON.stringify(this.#hello)}\n`);
+    });
     socket.on('data', (text: string) => {
       const lines = text.split('\n');
       for (const [i, line] of lines.entries()) {

@@ -7,6 +7,7 @@ import { messageOf } from '../lib/errors.ts';
 import { encodeRequest } from '../protocol/request-encoder.ts';
 import { encodeReply, NULL_ARRAY } from '../protocol/resp-value.ts';
 import { answerInParts } from './answer-later.ts';
+import { ecpuOf } from './ecpu-metering.ts';
 import { execReply } from './exec-reply.ts';
 import { CROSS_SLOT, errorReply } from './proxy-error.ts';
 import type { PromiseSinkOptions } from './routing/promise-sink.ts';
@@ -55,6 +56,7 @@ export function execute(session: Session, call: Call): Buffer | null {
   request.precedingReplies = batch.preceding;
   request.skipReplies = batch.preceding;
   request.repeatable = batch.repeatable;
+  request.weight = queued.weight;
   service.router.route(request);
   return null;
 }
@@ -119,7 +121,8 @@ async function executeApart(
   const alone = session.goesAlone(batch.bytes.length);
   // From here on the batch is what is held of it.
   transaction.queued.dropSent();
-  const answer = answerInParts(session, call, batch.bytes.length);
+  const { weight } = transaction.queued;
+  const answer = answerInParts(session, call, batch.bytes.length, weight);
   session.holdPushes();
   let keptBytes = 0;
   let begun = false;
@@ -157,8 +160,22 @@ async function executeApart(
   }
   client.transaction = null;
   session.holdReply(-keptBytes);
+  if (transaction.slot >= 0) countSlot(session, transaction.slot, weight, batch.bytes, parts);
   answer(parts);
   session.releasePushes();
+}
+
+/** The slot's part in a request whose place in the session stands for no slot. */
+function countSlot(
+  { service }: Session,
+  slot: number,
+  weight: number,
+  request: Buffer,
+  reply: readonly Buffer[],
+): void {
+  const replyBytes = reply.reduce((sum, part) => sum + part.length, 0);
+  const ecpu = ecpuOf(weight, request.length + replyBytes);
+  service.router.heat.countSlot(slot, ecpu, request.length, replyBytes);
 }
 
 /** Neither refused nor aborted. */

@@ -1,5 +1,7 @@
 /** Gathers the replies of the parts of one request; the merged one takes the request's place in its session. */
 import type { PlannedCommand } from './command-book.ts';
+import { PLAN_SPLIT } from './command-plan.ts';
+import { ecpuOf } from './ecpu-metering.ts';
 import {
   LARGE_REQUEST_BYTES,
   REQUEST_DONE,
@@ -19,6 +21,8 @@ export class Gather implements RequestSink, RequestParts {
   /** Large parts have connections for themselves. */
   readonly #alone: boolean;
   readonly #replies: Buffer[];
+  /** Of the ECPU that the whole costs at least. */
+  readonly #partWeight: number;
   /** Parts that wait for another try: they are in no session's list, their place waits for them. */
   readonly #waiting = new Set<Request>();
   #missing: number;
@@ -36,6 +40,9 @@ export class Gather implements RequestSink, RequestParts {
     this.#merge = merge;
     this.#alone = session.goesAlone(requestBytes);
     this.#place = session.reserve(planned, requestBytes);
+    // Each part takes its node's time; what takes 1 whatever it is, takes that as a whole.
+    if (planned.metering === 'measured') this.#place.weight = planned.weight * parts;
+    this.#partWeight = this.#place.weight / parts;
     this.#replies = Array.from({ length: parts });
     this.#missing = parts;
   }
@@ -100,6 +107,7 @@ export class Gather implements RequestSink, RequestParts {
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
     const { keptBytes } = request;
+    if (this.#planned.kind === PLAN_SPLIT) this.#countSlot(request, end - start);
     this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
     this.#waiting.delete(request);
     this.#missing--;
@@ -122,6 +130,11 @@ export class Gather implements RequestSink, RequestParts {
 
   onLastPiece(): void {}
   onBroken(): void {}
+
+  #countSlot({ slot, start, end }: Request, replyBytes: number): void {
+    const ecpu = ecpuOf(this.#partWeight, end - start + replyBytes);
+    this.#session.service.router.heat.countSlot(slot, ecpu, end - start, replyBytes);
+  }
 
   #hold(sizeBytes: number): void {
     this.#sizeBytes += sizeBytes;

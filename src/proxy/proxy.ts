@@ -23,6 +23,7 @@ import { answerPeer } from './peers/peer-answers.ts';
 import { NO_PEERS, PeerLink } from './peers/peer-link.ts';
 import { ReadBuffer } from './io/read-buffer.ts';
 import { RequestPool } from './routing/request.ts';
+import { SlotHeat } from './slot-heat.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { TlsContext } from './io/tls-context.ts';
 import { Turn } from './io/turn.ts';
@@ -38,6 +39,8 @@ export interface ProxyOptions {
   readonly peerSocket?: (index: number) => string;
   /** What all clients of this process may make it hold together; absent: its share of the machine's memory. */
   readonly clientMemoryBytes?: number;
+  /** False: nothing is counted by slot; to measure what that costs. */
+  readonly heat?: boolean;
   readonly log: Logger;
 }
 
@@ -47,6 +50,8 @@ interface ServedCache {
   tls: TlsContext | null;
   /** What the listener was opened for: a change opens it anew. */
   endpointKey: string;
+  /** The last report of heat, and over which link it was sent. */
+  heatSent: string;
 }
 
 const USAGE_MS = 1000;
@@ -104,10 +109,7 @@ export class Proxy {
       (message) => this.#onControl(message),
       options.log,
     );
-    this.#usageTimer = setInterval(
-      () => this.#link.send({ type: 'usage', usage: this.usage() }),
-      USAGE_MS,
-    );
+    this.#usageTimer = setInterval(() => this.#tell(), USAGE_MS);
   }
 
   /** Stops accepting, waits for requests under way (at most `graceMs`), closes. */
@@ -144,6 +146,19 @@ export class Proxy {
       memoryBytes: this.#readMemory(),
       caches: [...this.#caches.values()].map(({ service }) => cacheUsage(service)),
     };
+  }
+
+  #tell(): void {
+    this.#link.send({ type: 'usage', usage: this.usage() });
+    const nowMs = performance.now();
+    for (const served of this.#caches.values()) {
+      const { cache, router } = served.service;
+      const report = router.heat.report(cache, nowMs);
+      // Once over each link: control has it, or this link ends and the next one brings it again.
+      const key = report === null ? '' : `${this.#link.number}/${report.sequence}`;
+      if (report === null || key === served.heatSent) continue;
+      if (this.#link.send({ type: 'heat', report })) served.heatSent = key;
+    }
   }
 
   /** Requests, of all caches that are served now. */
@@ -184,6 +199,13 @@ export class Proxy {
         break;
       case 'refresh':
         this.#caches.get(message.cache)?.service.router.refresh();
+        break;
+      case 'heat-taken':
+        for (const { service } of this.#caches.values())
+          if (service.cache.id === message.cacheId) service.router.heat.taken(message.sequence);
+        break;
+      case 'watch-slots':
+        this.#caches.get(message.cache)?.service.router.heat.watch(message.slots);
         break;
       case 'drain':
         void this.drain(message.graceMs).then(() => process.exit(0));
@@ -259,6 +281,7 @@ export class Proxy {
           blocks: this.#blocks,
           read: this.#read,
           meter: new Meter(),
+          heat: new SlotHeat(performance.now(), this.#options.heat ?? true),
           memory: this.#memory,
           log,
         },
@@ -272,7 +295,7 @@ export class Proxy {
       () => this.#hasRoom(),
       log,
     );
-    served = { service, listener, tls, endpointKey: '' };
+    served = { service, listener, tls, endpointKey: '', heatSent: '' };
     this.#caches.set(cache.name, served);
     await listener.open(cache);
     served.endpointKey = endpointKey;
@@ -332,6 +355,7 @@ function cacheUsage(service: CacheService): CacheUsage {
     connectionsTotal: meter.connectionsTotal,
     connectionsRefused: meter.connectionsRefused,
     authFailures: meter.authFailures,
+    ecpu: router.heat.ecpu,
     bytesIn: meter.bytesIn,
     bytesOut: meter.bytesOut,
     pauses: meter.pauses,

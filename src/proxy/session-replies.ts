@@ -21,6 +21,7 @@ import {
 import type { RequestSink } from './routing/request-sink.ts';
 import { hideMove } from './routing/retry-queue.ts';
 import { OUTPUT_PAUSE_BYTES, type SessionOutput } from './session-output.ts';
+import type { SlotHeat } from './slot-heat.ts';
 import { STALL_DRAIN, STALL_FULL, type Stalls } from './stalls.ts';
 
 const PENDING_MAXIMUM = 1024;
@@ -34,6 +35,7 @@ export class SessionReplies implements RequestSink {
   readonly #router: CacheRouter;
   readonly #turn: Turn;
   readonly #meter: Meter;
+  readonly #heat: SlotHeat;
   readonly #pool: RequestPool;
   readonly #stash: Slab;
   readonly #output: SessionOutput;
@@ -56,6 +58,7 @@ export class SessionReplies implements RequestSink {
     this.#router = router;
     this.#turn = router.turn;
     this.#meter = router.meter;
+    this.#heat = router.heat;
     this.#pool = router.pool;
     this.#stash = router.stash;
     this.#output = output;
@@ -106,6 +109,8 @@ export class SessionReplies implements RequestSink {
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
     if (buf[start] === MINUS) this.#meter.failed(buf, start, end);
     if (request.part >= 0) this.#meter.answered(request.part, this.#turn.nowUs - request.startedUs);
+    if (request.weight > 0)
+      this.#charge(request, request.replyParts === null ? end - start : sizeOf(request.replyParts));
     if (this.#retrying > 0) this.#settleRetries(request, request);
     request.state = REQUEST_DONE;
     if (request.keptBytes > 0) this.hold(-request.keptBytes);
@@ -123,6 +128,7 @@ export class SessionReplies implements RequestSink {
   onPiece(request: Request, buf: Buffer, start: number, end: number): boolean {
     if (request !== this.#head || request.muted) return false;
     this.#output.write(buf, start, end);
+    request.streamedBytes += end - start;
     return true;
   }
 
@@ -132,6 +138,7 @@ export class SessionReplies implements RequestSink {
 
   onLastPiece(request: Request, buf: Buffer, start: number, end: number): void {
     if (request.part >= 0) this.#meter.answered(request.part, this.#turn.nowUs - request.startedUs);
+    if (request.weight > 0) this.#charge(request, request.streamedBytes + end - start);
     this.#output.write(buf, start, end);
     this.#output.writeHeldPushes();
     this.#advance();
@@ -195,6 +202,10 @@ export class SessionReplies implements RequestSink {
     }
     this.#head = null;
     this.#tail = null;
+  }
+
+  #charge(request: Request, replyBytes: number): void {
+    this.#heat.count(request.slot, request.weight, request.end - request.start, replyBytes);
   }
 
   #holdBack(request: Request, buf: Buffer, start: number, end: number): void {

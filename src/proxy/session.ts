@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import { COMMAND_GROUPS } from '../model/usage.ts';
-import { FLAG_WRITE, type RequestArguments } from '../protocol/command-table.ts';
+import { FLAG_READONLY, FLAG_WRITE, type RequestArguments } from '../protocol/command-table.ts';
 import type { RequestScanner } from '../protocol/request-scanner.ts';
 import type { CacheService } from './cache-service.ts';
 import type { ClientState } from './client-state.ts';
@@ -20,7 +20,7 @@ import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
 import { NO_COMMAND } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
 import type { Lane } from './routing/lane.ts';
-import { LARGE_REQUEST_BYTES, type Request } from './routing/request.ts';
+import { LARGE_REQUEST_BYTES, NO_SLOT, type Request } from './routing/request.ts';
 import { SessionInput, type InputOwner } from './session-input.ts';
 import { SessionOutput, type OutputOwner } from './session-output.ts';
 import { SessionReplies } from './session-replies.ts';
@@ -205,6 +205,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     const request = this.prepare(planned, buf, start, end, slot);
     request.stable = stable;
     router.route(request);
+    if (router.heat.watched !== null) this.#noteKey(planned, slot, buf, args);
     if (this.#replies.full) this.#stalls.begin(STALL_FULL);
     this.#checkCongestion(request);
     return true;
@@ -270,6 +271,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
       request.command = planned.command;
       request.part = planned.groupIndex;
       request.repeatable = planned.repeatable;
+      request.weight = planned.weight;
     } else {
       request.part = -1;
     }
@@ -293,6 +295,15 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     return true;
   }
 
+  #noteKey(planned: PlannedCommand, slot: number, buf: Buffer, args: RequestArguments): void {
+    const { heat } = this.#router;
+    if (slot < 0 || heat.watched![slot] === 0) return;
+    const { command } = planned;
+    const key = command.firstKeyOf(buf, args);
+    const isRead = (command.flags & FLAG_READONLY) !== 0;
+    heat.noteKey(slot, buf, args.argStart[key]!, args.argEnd[key]!, isRead);
+  }
+
   #checkCongestion(request: Request): void {
     const upstream = this.#router.congestedUpstream(request);
     if (upstream === null) return;
@@ -304,14 +315,19 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
 
   /** Answers the command at hand, after all that are under way. */
   reply(bytes: Buffer): void {
+    // What is queued in a transaction is charged when that is executed.
+    const weight = this.client.transaction?.open === true ? 0 : (this.lastCommand?.weight ?? 0);
     if (this.#replies.empty) {
-      const { meter } = this.#router;
+      const { meter, heat } = this.#router;
       meter.answered(this.lastCommand?.groupIndex ?? ADMIN_GROUP, 0);
+      if (weight > 0) heat.count(NO_SLOT, weight, 0, bytes.length);
       if (bytes[0] === MINUS) meter.failed(bytes, 0, bytes.length);
       if (!this.client.muted) this.#output.write(bytes, 0, bytes.length);
       return;
     }
-    this.complete(this.reserve(null), bytes);
+    const place = this.reserve(null);
+    place.weight = weight;
+    this.complete(place, bytes);
   }
 
   /** Keeps the place of the next reply; `complete` fills it. `sizeBytes`: what is under way in its stead. */
@@ -322,6 +338,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     request.slot = NO_COMMAND;
     request.command = planned?.command ?? null;
     request.part = planned?.groupIndex ?? ADMIN_GROUP;
+    request.weight = planned?.weight ?? 0;
     request.startedUs = this.#turn.nowUs;
     request.muted = this.client.muted;
     this.#replies.enqueue(request, sizeBytes);

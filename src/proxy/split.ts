@@ -3,7 +3,7 @@
  * (`all_shards`, `all_nodes`), and the replies put together by `response_policy`. Not atomic across shards: docs/commands.md
  * says so.
  */
-import type { RequestArguments } from '../protocol/command-table.ts';
+import { FLAG_READONLY, type RequestArguments } from '../protocol/command-table.ts';
 import { hashSlot, SLOT_COUNT } from '../protocol/hash-slot.ts';
 import { RespError, type RespValue } from '../protocol/resp-value.ts';
 import type { PlannedCommand } from './command-book.ts';
@@ -25,6 +25,8 @@ export function splitByShard(
   const step = command.keySpecs[0]!.step;
   const keys = command.keysOf(buf, args);
   const limit = session.service.cache.limits.keyMaximumBytes;
+  const { heat } = session.service.router;
+  const isRead = (command.flags & FLAG_READONLY) !== 0;
   const bySlot = new Map<number, number[]>();
   for (const [position, key] of keys.entries()) {
     if (args.argEnd[key]! - args.argStart[key]! > limit) {
@@ -32,6 +34,8 @@ export function splitByShard(
       return;
     }
     const slot = hashSlot(buf, args.argStart[key]!, args.argEnd[key]!);
+    if (heat.watched?.[slot] === 1)
+      heat.noteKey(slot, buf, args.argStart[key]!, args.argEnd[key]!, isRead);
     const group = bySlot.get(slot);
     if (group === undefined) bySlot.set(slot, [position]);
     else group.push(position);

@@ -6,6 +6,7 @@
 import { hashSlot } from '../../protocol/hash-slot.ts';
 import { encodeRequest } from '../../protocol/request-encoder.ts';
 import { decodeReply, encodeReply, itemsOf, RespError } from '../../protocol/resp-value.ts';
+import { ecpuOf } from '../ecpu-metering.ts';
 import { CROSS_SLOT } from '../proxy-error.ts';
 import type { Call, HandlerTable } from '../session-commands.ts';
 import type { Session } from '../session.ts';
@@ -18,7 +19,7 @@ const EXEC = encodeRequest(['EXEC']);
 /** Replies before EXEC's: MULTI's and two QUEUEDs. */
 const PRECEDING = 3;
 
-async function msetex(session: Session, { args, bytes }: Call): Promise<Buffer> {
+async function msetex(session: Session, { planned, args, bytes }: Call): Promise<Buffer> {
   const count = Number(args[1]!.toString('latin1'));
   const keys = Number.isInteger(count)
     ? args.slice(2).filter((_, i) => i % 2 === 0 && i < count * 2)
@@ -38,6 +39,8 @@ async function msetex(session: Session, { args, bytes }: Call): Promise<Buffer> 
     preceding: PRECEDING,
     repeatable: false,
   });
+  const ecpu = ecpuOf(planned.weight, bytes.length);
+  router.heat.countSlot(slot, ecpu, bytes.length, reply.length);
   const value = decodeReply(reply);
   if (value instanceof RespError) return reply;
   return encodeReply(itemsOf(value)[1]!, session.client.resp);

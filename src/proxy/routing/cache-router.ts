@@ -17,7 +17,9 @@ import type { BlockPool } from '../io/out-queue.ts';
 import type { ReadBuffer } from '../io/read-buffer.ts';
 import { Slab } from '../io/slab.ts';
 import type { Turn } from '../io/turn.ts';
+import { CommandWeights } from '../command-weights.ts';
 import type { Meter } from '../meter.ts';
+import { SlotHeat } from '../slot-heat.ts';
 import { Connections } from './connections.ts';
 import type { Lane, LaneKind } from './lane.ts';
 import { NodeMap, type RouterNode } from './node-map.ts';
@@ -35,6 +37,8 @@ export interface RouterParts {
   readonly read: ReadBuffer;
   readonly log: Logger;
   readonly meter: Meter;
+  /** Absent: one that counts. */
+  readonly heat?: SlotHeat;
 }
 
 const HOUSEKEEPING_MS = 1000;
@@ -47,6 +51,7 @@ export class CacheRouter {
   /** Full version of the engine that answered last. */
   engineVersion: string;
   readonly meter: Meter;
+  readonly heat: SlotHeat;
   readonly turn: Turn;
   readonly pool: RequestPool;
   readonly blocks: BlockPool;
@@ -60,6 +65,7 @@ export class CacheRouter {
   readonly #questions: NodeQuestions;
   readonly #stallWatch: StallWatch;
   readonly #learner: SlotLearner;
+  readonly #weights = new CommandWeights(this);
   #readyWaiters: (() => void)[] = [];
   readonly #housekeeping: NodeJS.Timeout;
 
@@ -72,6 +78,7 @@ export class CacheRouter {
     this.read = parts.read;
     this.log = parts.log;
     this.meter = parts.meter;
+    this.heat = parts.heat ?? new SlotHeat(performance.now());
     const { map, turn, meter, stash, pool, log, read } = this;
     const deadlineMs = () => this.cache.deadlineMs;
     const route = (request: Request) => this.route(request);
@@ -213,6 +220,7 @@ export class CacheRouter {
 
   close(): void {
     clearInterval(this.#housekeeping);
+    this.#weights.close();
     this.#learner.close();
     this.connections.close();
     this.#takeBack.close();
@@ -235,6 +243,7 @@ export class CacheRouter {
     const info = textOf(await this.#questions.once(this.anyPrimary(), ['INFO', 'server']));
     this.engineVersion = /valkey_version:(\S+)/.exec(info ?? '')?.[1] ?? this.engineVersion;
     this.book = new CommandBook(reply, this.cache.sharding);
+    void this.#weights.ask();
     const waiters = this.#readyWaiters;
     this.#readyWaiters = [];
     for (const callback of waiters) callback();

@@ -73,6 +73,10 @@ export class Request {
   muted = false;
   /** First error among the skipped replies. */
   skippedError: Buffer | null = null;
+  /** ECPU that it costs at least; 0: it is not metered. */
+  weight = 0;
+  /** Bytes of the reply that have left in pieces. */
+  streamedBytes = 0;
   /** Which part of a split request this is. */
   part = 0;
   /** Of a place in a session's list: its parts, once one of them waits for another try. */
@@ -126,6 +130,8 @@ export class RequestPool {
     request.alone = false;
     request.muted = false;
     request.skippedError = null;
+    request.weight = 0;
+    request.streamedBytes = 0;
     request.part = 0;
     request.parts = null;
     request.tries = 0;

@@ -1,0 +1,247 @@
+/**
+ * Where the load is, for all caches: what the proxies count by slot, what the nodes say of their slots, and the nodes
+ * themselves, put together once a second (model/heat.ts). Decides nothing.
+ *
+ *   proxies ─ SlotHeatReport ─> SlotRatesBoard ─┐
+ *   primaries ─ SLOT-STATS ──> SlotStats ───────┼─> heat(cache): planner, API, /metrics
+ *   Fleet's observations ────> NodeRateMeter ───┘
+ */
+import type { CacheHeat, NodeHeat, SlotHeatReport } from '../model/heat.ts';
+import type { NodeObservation } from './node-observation.ts';
+import { NodeRateMeter, type NodeRates } from './node-rates.ts';
+import { SlotRatesBoard } from './slot-rates.ts';
+import { NO_SHARD, SlotStats, type AskNode } from './slot-stats.ts';
+import type { CacheRecord, NodeRecord } from './store-records.ts';
+
+const SLOT_COUNT = 16_384;
+const TICK_MS = 1_000;
+/** Nodes are asked for slots every so many ticks. */
+const LOOK_TICKS = 2;
+/** The slots to be watched are told again after so many ticks: a proxy may have been started meanwhile. */
+const TELL_TICKS = 10;
+
+export interface HeatBoardDependencies {
+  readonly store: {
+    caches(): readonly CacheRecord[];
+    nodes(cacheId: string): readonly NodeRecord[];
+  };
+  readonly fleet: {
+    observation(nodeId: string): NodeObservation | null;
+    readonly call: AskNode;
+  };
+  /** Tells the proxies which slots' keys to watch. */
+  watchSlots(cache: string, slots: readonly number[]): void;
+  now?(): number;
+}
+
+interface BoardCache {
+  readonly rates: SlotRatesBoard;
+  readonly stats: SlotStats;
+  readonly meters: Map<string, NodeRateMeter>;
+  readonly memoryBytes: Float64Array;
+  watched: readonly number[];
+  looking: boolean;
+  heat: CacheHeat | null;
+}
+
+export class HeatBoard {
+  readonly #deps: HeatBoardDependencies;
+  readonly #now: () => number;
+  /** By the cache's id. */
+  readonly #caches = new Map<string, BoardCache>();
+  #timer: NodeJS.Timeout | null = null;
+  #ticks = 0;
+
+  constructor(deps: HeatBoardDependencies) {
+    this.#deps = deps;
+    this.#now = deps.now ?? Date.now;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.tick(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  /** A report of a proxy; a late one of a cache that is gone is nobody's. */
+  report(proxy: number, pid: number, report: SlotHeatReport): void {
+    this.#caches.get(report.cacheId)?.rates.report(proxy, pid, report, this.#now());
+  }
+
+  /** The cache's heat as of the last second; null before the first. */
+  heat(cacheName: string): CacheHeat | null {
+    const cache = this.#deps.store.caches().find(({ name }) => name === cacheName);
+    return cache === undefined ? null : (this.#caches.get(cache.id)?.heat ?? null);
+  }
+
+  /** Has the proxies keep a sketch of the keys of these slots, and of no others. */
+  watchSlots(cacheName: string, slots: readonly number[]): void {
+    const cache = this.#deps.store.caches().find(({ name }) => name === cacheName);
+    if (cache === undefined) return;
+    this.#of(cache.id).watched = [...slots];
+    this.#deps.watchSlots(cacheName, slots);
+  }
+
+  watchedSlots(cacheName: string): readonly number[] {
+    const cache = this.#deps.store.caches().find(({ name }) => name === cacheName);
+    return (cache && this.#caches.get(cache.id)?.watched) ?? [];
+  }
+
+  /** Once a second. */
+  tick(): void {
+    const { store } = this.#deps;
+    const caches = store.caches();
+    const known = new Set(caches.map(({ id }) => id));
+    for (const id of this.#caches.keys()) if (!known.has(id)) this.#caches.delete(id);
+    const looks = this.#ticks % LOOK_TICKS === 0;
+    const tells = this.#ticks % TELL_TICKS === 0;
+    this.#ticks++;
+    for (const cache of caches) {
+      const board = this.#of(cache.id);
+      const nodes = store.nodes(cache.id);
+      const nowMs = this.#now();
+      board.rates.tick(nowMs);
+      if (looks) this.#look(cache, board, nodes, nowMs);
+      if (tells && board.watched.length > 0) this.#deps.watchSlots(cache.name, board.watched);
+      board.heat = this.#picture(cache, board, nodes, nowMs);
+    }
+  }
+
+  #of(cacheId: string): BoardCache {
+    let board = this.#caches.get(cacheId);
+    if (board === undefined) {
+      board = {
+        rates: new SlotRatesBoard(),
+        stats: new SlotStats((...call) => this.#deps.fleet.call(...call)),
+        meters: new Map(),
+        memoryBytes: new Float64Array(SLOT_COUNT),
+        watched: [],
+        looking: false,
+        heat: null,
+      };
+      this.#caches.set(cacheId, board);
+    }
+    return board;
+  }
+
+  /** Goes on beside; a node that does not answer must not hold up the others' pictures. */
+  #look(
+    { spec }: CacheRecord,
+    board: BoardCache,
+    nodes: readonly NodeRecord[],
+    nowMs: number,
+  ): void {
+    const primaries = nodes.filter(
+      ({ id, role }) => role === 'primary' && this.#deps.fleet.observation(id) !== null,
+    );
+    if (!spec.sharding) {
+      board.stats.owners.fill(primaries[0]?.shard ?? NO_SHARD);
+      return;
+    }
+    if (board.looking) return;
+    board.looking = true;
+    void board.stats
+      .look(
+        primaries.map(({ id, shard }) => ({ nodeId: id, shard })),
+        board.rates.smoothed.ecpu,
+        nowMs,
+      )
+      .finally(() => (board.looking = false));
+  }
+
+  #picture(
+    cache: CacheRecord,
+    board: BoardCache,
+    nodes: readonly NodeRecord[],
+    nowMs: number,
+  ): CacheHeat {
+    const { rates, stats, meters, memoryBytes } = board;
+    for (const id of meters.keys()) if (!nodes.some((node) => node.id === id)) meters.delete(id);
+    this.#estimateMemory(board, nodes);
+    return {
+      cache: cache.name,
+      atMs: nowMs,
+      sampledAtMs: rates.sampledAtMs,
+      rates: rates.rates,
+      smoothed: rates.smoothed,
+      keys: stats.keys,
+      cpuUsPerSecond: stats.cpuUsPerSecond,
+      memoryBytes,
+      owners: stats.owners,
+      total: rates.total(),
+      nodes: nodes.map((node) => this.#nodeHeat(board, node, nodes)),
+      hotKeys: rates.hotKeys(nowMs),
+    };
+  }
+
+  /** Keys times the mean size of a key in its shard; until the slots' keys are known, an equal part of the shard's data. */
+  #estimateMemory({ stats, memoryBytes }: BoardCache, nodes: readonly NodeRecord[]): void {
+    const keys = new Map<number, number>();
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const owner = stats.owners[slot]!;
+      keys.set(owner, (keys.get(owner) ?? 0) + stats.keys[slot]!);
+    }
+    const perKey = new Map<number, number>();
+    for (const { id, shard, role } of nodes) {
+      const seen = role === 'primary' ? this.#deps.fleet.observation(id) : null;
+      const counted = keys.get(shard) ?? 0;
+      if (seen !== null && counted > 0) perKey.set(shard, seen.datasetBytes / counted);
+    }
+    for (let slot = 0; slot < SLOT_COUNT; slot++)
+      memoryBytes[slot] = stats.keys[slot]! * (perKey.get(stats.owners[slot]!) ?? 0);
+  }
+
+  #nodeHeat(board: BoardCache, node: NodeRecord, all: readonly NodeRecord[]): NodeHeat {
+    const { fleet } = this.#deps;
+    const seen = fleet.observation(node.id);
+    const primary = all.find(({ shard, role }) => shard === node.shard && role === 'primary');
+    const head = primary === undefined ? null : fleet.observation(primary.id);
+    const isReplica = node.role === 'replica';
+    return {
+      nodeId: node.id,
+      shard: node.shard,
+      role: node.role,
+      ...this.#ratesOf(board, node.id, seen),
+      ioThreads: seen?.ioThreads ?? null,
+      usedMemoryBytes: seen?.usedMemoryBytes ?? null,
+      memoryMaximumBytes: seen?.memoryMaximumBytes ?? null,
+      datasetBytes: seen?.datasetBytes ?? null,
+      residentBytes: seen?.residentBytes ?? null,
+      // The two were asked at slightly different moments: never below zero.
+      replicationLagBytes:
+        isReplica && seen !== null && head !== null ? Math.max(0, head.offset - seen.offset) : null,
+      keys: seen?.keys ?? null,
+      ...(isReplica
+        ? { requestsPerSecond: 0, ecpuPerSecond: 0, slots: 0 }
+        : loadOf(board, node.shard)),
+    };
+  }
+
+  #ratesOf({ meters }: BoardCache, nodeId: string, seen: NodeObservation | null): NodeRates {
+    let meter = meters.get(nodeId);
+    if (meter === undefined) {
+      meter = new NodeRateMeter();
+      meters.set(nodeId, meter);
+    }
+    return meter.take(seen);
+  }
+}
+
+function loadOf(
+  { stats, rates }: BoardCache,
+  shard: number,
+): Pick<NodeHeat, 'requestsPerSecond' | 'ecpuPerSecond' | 'slots'> {
+  let requestsPerSecond = 0;
+  let ecpuPerSecond = 0;
+  let slots = 0;
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    if (stats.owners[slot] !== shard) continue;
+    slots++;
+    requestsPerSecond += rates.rates.requests[slot]!;
+    ecpuPerSecond += rates.rates.ecpu[slot]!;
+  }
+  return { requestsPerSecond, ecpuPerSecond, slots };
+}

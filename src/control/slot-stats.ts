@@ -1,0 +1,110 @@
+/**
+ * What the nodes of one cache say of their slots: who owns them, how many keys are in each, and what CPU each costs
+ * (`CLUSTER SLOT-STATS`). All slots at once are a megabyte and some milliseconds of a node, so that is asked twice a minute;
+ * between, only for the slots that cost most so far and those that are hottest now.
+ */
+import { parseClusterNodes } from './node-observation.ts';
+
+const SLOT_COUNT = 16_384;
+export const NO_SHARD = -1;
+const ALL_EVERY_MS = 30_000;
+/** The slots of a node that cost most CPU since it started. */
+const MOST_EXPENSIVE = 32;
+/** The slots of a node that are hottest by the proxies' counts. */
+const HOTTEST = 8;
+const TIMEOUT_MS = 2_000;
+
+/** A primary that is asked. */
+export interface SlotOwner {
+  readonly nodeId: string;
+  readonly shard: number;
+}
+
+export type AskNode = (
+  nodeId: string,
+  args: readonly (string | number)[],
+  timeoutMs: number,
+) => Promise<unknown>;
+
+export class SlotStats {
+  readonly owners = new Int32Array(SLOT_COUNT).fill(NO_SHARD);
+  readonly keys = new Float64Array(SLOT_COUNT);
+  readonly cpuUsPerSecond = new Float64Array(SLOT_COUNT);
+  /** Of each slot: the counter and the time when it was asked last. */
+  readonly #cpuUs = new Float64Array(SLOT_COUNT);
+  readonly #askedAtMs = new Float64Array(SLOT_COUNT);
+  readonly #allAskedAtMs = new Map<string, number>();
+  readonly #ask: AskNode;
+
+  constructor(ask: AskNode) {
+    this.#ask = ask;
+  }
+
+  /** Asks the primaries. One that does not answer leaves what is known of its slots as it was. `heat`: a rate by slot. */
+  async look(primaries: readonly SlotOwner[], heat: Float64Array, nowMs: number): Promise<void> {
+    await Promise.allSettled(primaries.map((owner) => this.#lookAt(owner, heat, nowMs)));
+  }
+
+  async #lookAt({ nodeId, shard }: SlotOwner, heat: Float64Array, nowMs: number): Promise<void> {
+    const ask = (...args: (string | number)[]) =>
+      this.#ask(nodeId, ['CLUSTER', ...args], TIMEOUT_MS);
+    const all = nowMs - (this.#allAskedAtMs.get(nodeId) ?? -Infinity) >= ALL_EVERY_MS;
+    const [nodes, ...stats] = await Promise.all([
+      ask('NODES'),
+      ...(all
+        ? [ask('SLOT-STATS', 'SLOTSRANGE', 0, SLOT_COUNT - 1)]
+        : [
+            ask('SLOT-STATS', 'ORDERBY', 'cpu-usec', 'LIMIT', MOST_EXPENSIVE),
+            ...this.#hottestOf(shard, heat).map((slot) =>
+              ask('SLOT-STATS', 'SLOTSRANGE', slot, slot),
+            ),
+          ]),
+    ]);
+    if (all) this.#allAskedAtMs.set(nodeId, nowMs);
+    this.#takeOwner(shard, String(nodes));
+    for (const reply of stats) this.#takeStats(reply, nowMs);
+  }
+
+  #hottestOf(shard: number, heat: Float64Array): number[] {
+    const hottest: number[] = [];
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (this.owners[slot] !== shard || heat[slot] === 0) continue;
+      if (hottest.length === HOTTEST && heat[slot]! <= heat[hottest[HOTTEST - 1]!]!) continue;
+      hottest.push(slot);
+      hottest.sort((a, b) => heat[b]! - heat[a]!);
+      hottest.length = Math.min(hottest.length, HOTTEST);
+    }
+    return hottest;
+  }
+
+  /** What the node says it owns itself: others may not have heard of it yet. */
+  #takeOwner(shard: number, nodes: string): void {
+    const myself = parseClusterNodes(nodes).find((node) => node.myself);
+    if (myself?.role !== 'primary') return;
+    const owned = new Uint8Array(SLOT_COUNT);
+    for (const { first, last } of myself.slotRanges) owned.fill(1, first, last + 1);
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (owned[slot] === 1) this.owners[slot] = shard;
+      else if (this.owners[slot] === shard) this.owners[slot] = NO_SHARD;
+    }
+  }
+
+  /** `[[slot, ['key-count', n, 'cpu-usec', n, ...]], ...]` */
+  #takeStats(reply: unknown, nowMs: number): void {
+    if (!Array.isArray(reply)) return;
+    for (const entry of reply as [number, (string | number)[]][]) {
+      const [slot, fields] = entry;
+      if (!Number.isInteger(slot) || !Array.isArray(fields)) continue;
+      const number = (name: string) => Number(fields[fields.indexOf(name) + 1] ?? 0);
+      this.keys[slot] = number('key-count');
+      const cpuUs = number('cpu-usec');
+      const askedAtMs = this.#askedAtMs[slot]!;
+      // A slot that has moved counts from zero again.
+      const grownUs = cpuUs < this.#cpuUs[slot]! ? cpuUs : cpuUs - this.#cpuUs[slot]!;
+      if (askedAtMs > 0 && nowMs > askedAtMs)
+        this.cpuUsPerSecond[slot] = (grownUs * 1000) / (nowMs - askedAtMs);
+      this.#cpuUs[slot] = cpuUs;
+      this.#askedAtMs[slot] = nowMs;
+    }
+  }
+}

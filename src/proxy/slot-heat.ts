@@ -1,0 +1,199 @@
+/**
+ * Counts what one cache does on this proxy by slot, and hands it to control as reports of what has grown (model/heat.ts).
+ * One report is under way at a time; what is counted meanwhile waits for the next. A bounded sketch of keys is fed for the
+ * slots that are watched: those that control names, and any slot that by itself takes a good part of this cache's traffic.
+ */
+import {
+  HOT_KEY_SHOWN_BYTES,
+  SLOT_MEASURES,
+  type HotKeyReport,
+  type SlotHeatReport,
+} from '../model/heat.ts';
+import { SLOT_COUNT } from '../protocol/hash-slot.ts';
+import { ecpuOf } from './ecpu-metering.ts';
+import { HotKeySketch } from './hot-key-sketch.ts';
+
+const MEASURES = SLOT_MEASURES.length;
+/** A slot is watched, without being told, from this part of the requests on ... */
+const WATCH_SHARE = 0.1;
+/** ... when they are so many a second ... */
+const WATCH_REQUESTS = 200;
+/** ... and so many seconds longer. */
+const WATCH_SECONDS = 10;
+/** Of the requests for watched slots one in so many feeds the sketch, at random. */
+const SAMPLE = 8;
+/** Hot keys in a report. */
+const REPORTED_KEYS = 16;
+
+export class SlotHeat {
+  /** All that was charged; only grows. */
+  ecpu = 0;
+  /** 1 for each slot whose keys are watched; null: none is. */
+  watched: Uint8Array | null = null;
+  /** Fed with the keys of the watched slots, decayed once a second; null: no slot is watched. */
+  hotKeys: HotKeySketch | null = null;
+
+  readonly #enabled: boolean;
+  /** MEASURES numbers for each slot, since the last report: one cache line of the processor for a slot. */
+  readonly #cells = new Float64Array(SLOT_COUNT * MEASURES);
+  /** Slots that are not zero. */
+  readonly #touched = new Uint16Array(SLOT_COUNT);
+  #touchedCount = 0;
+  #sinceMs: number;
+  #sequence = 0;
+  #underWay: SlotHeatReport | null = null;
+  /** The last report had something in it: one that says "nothing more" is still to go. */
+  #reported = false;
+  /** Slots that control named. */
+  #told: readonly number[] = [];
+  /** Slots found hot here, and for how many seconds more. */
+  readonly #found = new Map<number, number>();
+  #skip = 1;
+  #random = 0x2545f491;
+
+  /** @param enabled false: counts nothing by slot (to measure what that costs) */
+  constructor(nowMs: number, enabled = true) {
+    this.#sinceMs = nowMs;
+    this.#enabled = enabled;
+  }
+
+  /** One request that was answered. Returns its ECPU. Hot. */
+  count(slot: number, weight: number, bytesIn: number, bytesOut: number): number {
+    const ecpu = ecpuOf(weight, bytesIn + bytesOut);
+    this.ecpu += ecpu;
+    if (slot >= 0) this.countSlot(slot, ecpu, bytesIn, bytesOut);
+    return ecpu;
+  }
+
+  /** As `count`, for a part of a request that is charged as a whole. Hot. */
+  countSlot(slot: number, ecpu: number, bytesIn: number, bytesOut: number): void {
+    if (!this.#enabled) return;
+    const cells = this.#cells;
+    const at = slot * MEASURES;
+    if (cells[at] === 0) this.#touched[this.#touchedCount++] = slot;
+    cells[at]! += 1;
+    cells[at + 1]! += ecpu;
+    cells[at + 2]! += bytesIn;
+    cells[at + 3]! += bytesOut;
+  }
+
+  /** A request for the key `buf[start, end)` of a watched slot. */
+  noteKey(slot: number, buf: Uint8Array, start: number, end: number, isRead: boolean): void {
+    if (--this.#skip > 0) return;
+    // Not every eighth: pipelines have rhythms of their own.
+    this.#random ^= this.#random << 13;
+    this.#random ^= this.#random >>> 17;
+    this.#random ^= this.#random << 5;
+    this.#skip = 1 + ((this.#random >>> 8) % (2 * SAMPLE - 1));
+    this.hotKeys?.record(slot, buf, start, end, isRead, SAMPLE);
+  }
+
+  /** Control names the slots whose keys it wants to know, instead of those it named before. */
+  watch(slots: readonly number[]): void {
+    this.#told = slots.filter((slot) => Number.isInteger(slot) && slot >= 0 && slot < SLOT_COUNT);
+    this.#renewWatch();
+  }
+
+  /**
+   * Called once a second. Returns a new report for control, or the one that is under way, to be sent again only over another
+   * link; null when there is nothing to say.
+   */
+  report(cache: { readonly name: string; readonly id: string }, nowMs: number): SlotHeatReport | null {
+    const hotKeys = this.#endSecond(nowMs);
+    if (this.#underWay !== null) return this.#underWay;
+    const intervalMs = nowMs - this.#sinceMs;
+    if (intervalMs <= 0) return null;
+    const idle = this.#touchedCount === 0 && hotKeys.length === 0;
+    if (idle && !this.#reported) {
+      this.#sinceMs = nowMs;
+      return null;
+    }
+    this.#underWay = {
+      cache: cache.name,
+      cacheId: cache.id,
+      sequence: ++this.#sequence,
+      intervalMs,
+      slots: this.#touchedCount,
+      columns: this.#takeColumns(),
+      hotKeys,
+    };
+    this.#reported = !idle;
+    this.#sinceMs = nowMs;
+    return this.#underWay;
+  }
+
+  /** Control has this report. */
+  taken(sequence: number): void {
+    if (this.#underWay?.sequence === sequence) this.#underWay = null;
+  }
+
+  #takeColumns(): string {
+    const count = this.#touchedCount;
+    const touched = this.#touched;
+    const cells = this.#cells;
+    const bytes = Buffer.allocUnsafe(count * (2 + 4 * MEASURES));
+    for (let i = 0; i < count; i++) {
+      const slot = touched[i]!;
+      bytes.writeUInt16LE(slot, i * 2);
+      for (let measure = 0; measure < MEASURES; measure++) {
+        const at = slot * MEASURES + measure;
+        bytes.writeFloatLE(cells[at]!, count * 2 + (measure * count + i) * 4);
+        cells[at] = 0;
+      }
+    }
+    this.#touchedCount = 0;
+    return bytes.toString('base64');
+  }
+
+  /** Looks for slots that are hot by themselves; returns the hot keys of the watched ones. */
+  #endSecond(nowMs: number): HotKeyReport[] {
+    const reports = this.hotKeys === null ? [] : reportsOf(this.hotKeys);
+    this.hotKeys?.decay();
+    for (const [slot, seconds] of this.#found) {
+      if (seconds <= 1) this.#found.delete(slot);
+      else this.#found.set(slot, seconds - 1);
+    }
+    for (const slot of this.#hotSlots((nowMs - this.#sinceMs) / 1000))
+      this.#found.set(slot, WATCH_SECONDS);
+    this.#renewWatch();
+    return reports;
+  }
+
+  #hotSlots(seconds: number): number[] {
+    let all = 0;
+    for (let i = 0; i < this.#touchedCount; i++) all += this.#cells[this.#touched[i]! * MEASURES]!;
+    const least = Math.max(all * WATCH_SHARE, WATCH_REQUESTS * seconds);
+    const hot: number[] = [];
+    for (let i = 0; i < this.#touchedCount; i++) {
+      const slot = this.#touched[i]!;
+      if (this.#cells[slot * MEASURES]! > least) hot.push(slot);
+    }
+    return hot;
+  }
+
+  #renewWatch(): void {
+    const slots = [...this.#told, ...this.#found.keys()];
+    if (slots.length === 0) {
+      this.watched = null;
+      this.hotKeys = null;
+      return;
+    }
+    this.hotKeys ??= new HotKeySketch();
+    this.watched ??= new Uint8Array(SLOT_COUNT);
+    this.watched.fill(0);
+    for (const slot of slots) this.watched[slot] = 1;
+  }
+}
+
+function reportsOf(sketch: HotKeySketch): HotKeyReport[] {
+  return sketch
+    .top()
+    .slice(0, REPORTED_KEYS)
+    .map(({ slot, key, reads, writes }) => ({
+      slot,
+      keyHex: key.toString('hex', 0, HOT_KEY_SHOWN_BYTES),
+      keyBytes: key.length,
+      readsPerSecond: HotKeySketch.rateOf(reads),
+      writesPerSecond: HotKeySketch.rateOf(writes),
+    }));
+}
