@@ -5,6 +5,7 @@ import { zodSentence } from '../control/admit-cache.ts';
 import { ControlError } from '../control/control-error.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import type { CacheEvent, SystemStatus } from '../model/admin-api.ts';
+import { heatAnswer } from './heat-answer.ts';
 import { streamProgress, type Operation } from './progress-stream.ts';
 
 export interface AdminRoutesDependencies {
@@ -60,6 +61,13 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminRoutesDepen
   app.post<CacheParams>('/v1/caches/:name/failover', ({ params, body }, reply) => {
     const { shard } = check(failoverSchema, body);
     return stream(reply, (report) => control.failover(params.name, shard, report));
+  });
+
+  app.get<CacheParams>('/v1/caches/:name/heat', ({ params }) => {
+    const heat = control.heat(params.name);
+    if (heat === null)
+      throw new ControlError('ServiceUnavailable', 'Nothing is known of its heat yet.');
+    return heatAnswer(heat);
   });
 
   app.get<CacheParams>('/v1/caches/:name/users', ({ params }) => control.users(params.name));

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import type { CacheStatus, NodeStatus } from '../model/admin-api.ts';
 import { cacheSpecSchema } from '../model/cache-spec.ts';
+import type { CacheHeat } from '../model/heat.ts';
 import {
   COMMAND_GROUPS,
   LATENCY_BOUNDS_US,
@@ -79,7 +80,56 @@ const cache: CacheStatus = {
     ],
   },
 };
+const bySlot = (over: Readonly<Record<number, number>> = {}) => {
+  const values = new Float64Array(16_384);
+  for (const [slot, value] of Object.entries(over)) values[Number(slot)] = value;
+  return values;
+};
+const rates = { requests: bySlot(), ecpu: bySlot(), bytesIn: bySlot(), bytesOut: bySlot() };
+const heat: CacheHeat = {
+  cache: 'main',
+  atMs: 1,
+  sampledAtMs: 1,
+  rates,
+  // One slot that is hot, one that is not, and more that are hot than are shown.
+  smoothed: {
+    ...rates,
+    ecpu: bySlot({
+      7: 1000,
+      8: 1,
+      ...Object.fromEntries(Array.from({ length: 20 }, (_, i) => [100 + i, 100 + i])),
+    }),
+  },
+  keys: bySlot(),
+  cpuUsPerSecond: bySlot(),
+  memoryBytes: bySlot(),
+  owners: new Int32Array(16_384),
+  total: { requests: 0, ecpu: 0, bytesIn: 0, bytesOut: 0 },
+  nodes: [
+    {
+      nodeId: 'main-0',
+      shard: 0,
+      role: 'primary',
+      utilisation: 0.5,
+      ioThreads: 1,
+      usedMemoryBytes: 1,
+      memoryMaximumBytes: 2,
+      datasetBytes: 1,
+      residentBytes: 1,
+      networkInPerSecond: 1,
+      networkOutPerSecond: 1,
+      replicationLagBytes: null,
+      keys: 1,
+      evictedKeysPerSecond: 0,
+      requestsPerSecond: 1,
+      ecpuPerSecond: 250,
+      slots: 16_384,
+    },
+  ],
+  hotKeys: [],
+};
 const source: MetricsSource = {
+  heat: () => heat,
   caches: () => [cache],
   proxies: () => [
     {
@@ -93,6 +143,14 @@ const source: MetricsSource = {
     },
   ],
   observation: () => ({
+    atMs: 1,
+    memoryMaximumBytes: 4_000,
+    datasetBytes: 900,
+    residentBytes: 2_000,
+    activeUs: 1,
+    networkInBytes: 1,
+    networkOutBytes: 1,
+    ioThreads: 1,
     role: 'replica',
     primaryPort: 1,
     linkUp: true,
@@ -147,12 +205,19 @@ suite('/metrics', () => {
       'springtide_node_up{cache="main",node="main-0",shard="0",role="replica"} 1',
       'springtide_node_hits_total{cache="main",node="main-0"} 11',
       'springtide_node_proxy_connections{cache="main",node="main-0"} 2',
+      'springtide_ecpu_total{cache="main"} 7',
+      'springtide_node_utilisation_ratio{cache="main",node="main-0"} 0.5',
+      'springtide_node_ecpu_per_second{cache="main",node="main-0"} 250',
+      'springtide_hot_slot_ecpu_per_second{cache="main",slot="7"} 1000',
       'springtide_proxy_cpu_seconds_total{proxy="0"} 1.5',
       'springtide_request_duration_seconds_bucket{cache="main",group="read",le="0.00008"} 4',
       'springtide_request_duration_seconds_bucket{cache="main",group="read",le="+Inf"} 50',
       'springtide_request_duration_seconds_sum{cache="main",group="read"} 2.5',
     ])
       assert.ok(text.split('\n').includes(line), line);
+    const hotSlots = [...text.matchAll(/^springtide_hot_slot_\w+{cache="main",slot="(\d+)"}/gm)];
+    assert.equal(hotSlots.length, 16);
+    assert.ok(!hotSlots.some(([, slot]) => slot === '8'));
   });
 
   test('docs/metrics.md has them all, and no others', async () => {

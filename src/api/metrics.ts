@@ -17,6 +17,9 @@ import {
 export type RenderMetrics = () => Promise<{ contentType: string; text: string }>;
 
 const US_PER_SECOND = 1e6;
+/** Slots that have a series, and from which part of their cache's ECPU on. */
+const HOT_SLOTS = 16;
+const HOT_SLOT_SHARE = 0.01;
 const DAEMON_PREFIX = 'springtide_daemon_';
 
 /** Counters of a cache that are one number. */
@@ -24,6 +27,7 @@ const CACHE_COUNTERS = [
   ['connections_opened_total', 'Client connections accepted.', 'connectionsTotal'],
   ['connections_refused_total', 'Client connections refused at the limit.', 'connectionsRefused'],
   ['auth_failures_total', 'Logins with a wrong user or password.', 'authFailures'],
+  ['ecpu_total', 'Work as it is metered, in ECPU.', 'ecpu'],
   ['received_bytes_total', 'Bytes read from clients.', 'bytesIn'],
   ['sent_bytes_total', 'Bytes written to clients.', 'bytesOut'],
   ['pauses_total', 'Times a client was not read because a queue was full.', 'pauses'],
@@ -41,7 +45,10 @@ const CACHE_COUNTERS = [
 ] as const satisfies readonly (readonly [string, string, keyof CacheUsage])[];
 
 /** What is told of a control plane. */
-export interface MetricsSource extends Pick<ControlPlane, 'caches' | 'proxies' | 'observation'> {
+export interface MetricsSource extends Pick<
+  ControlPlane,
+  'caches' | 'proxies' | 'observation' | 'heat'
+> {
   readonly usage: Pick<UsageBoard, 'totals'>;
 }
 
@@ -64,6 +71,7 @@ export function metricsRenderer(control: MetricsSource): RenderMetrics {
     const registry = new Registry();
     collectCaches(registry, control);
     collectNodes(registry, control);
+    collectHeat(registry, control);
     collectProxies(registry, control);
     const parts = [await registry.metrics(), latencyText(control), await daemon.metrics()];
     return { contentType: registry.contentType, text: parts.join('\n') };
@@ -123,6 +131,9 @@ function collectNodes(registry: Registry, control: MetricsSource): void {
     });
   const up = gauge('up', '1 while the node is online.', ['shard', 'role']);
   const memory = gauge('used_memory_bytes', 'Memory the engine uses.');
+  const memoryMaximum = gauge('memory_maximum_bytes', 'Limit of that memory; 0: none.');
+  const resident = gauge('resident_bytes', 'Memory the process has from the system.');
+  const ioThreads = gauge('io_threads', 'Threads for I/O, the main thread included.');
   const keys = gauge('keys', 'Keys in all databases.');
   const counter = (name: string, help: string) =>
     new Counter({
@@ -135,6 +146,8 @@ function collectNodes(registry: Registry, control: MetricsSource): void {
   const misses = counter('misses', 'Key lookups that found none, since the process started.');
   const evicted = counter('evicted_keys', 'Keys removed for memory, since the process started.');
   const expired = counter('expired_keys', 'Keys that ran out, since the process started.');
+  const received = counter('received_bytes', 'Bytes received, replication included.');
+  const sent = counter('sent_bytes', 'Bytes sent, replication included.');
   const lag = gauge('replication_lag_bytes', 'Replica: bytes behind its primary.');
   const restarts = gauge('restarts', 'Times the node was started again.');
   const pending = gauge('pending_requests', 'Requests proxies wait for.');
@@ -150,6 +163,11 @@ function collectNodes(registry: Registry, control: MetricsSource): void {
       restarts.set(labels, node.restarts);
       const seen = control.observation(node.id);
       if (seen !== null) {
+        memoryMaximum.set(labels, seen.memoryMaximumBytes);
+        resident.set(labels, seen.residentBytes);
+        if (seen.ioThreads !== null) ioThreads.set(labels, seen.ioThreads);
+        received.inc(labels, seen.networkInBytes);
+        sent.inc(labels, seen.networkOutBytes);
         hits.inc(labels, seen.hits);
         misses.inc(labels, seen.misses);
         evicted.inc(labels, seen.evictedKeys);
@@ -164,6 +182,54 @@ function collectNodes(registry: Registry, control: MetricsSource): void {
       connections.set({ cache, node: node.id }, node.connections);
     }
   }
+}
+
+/** Where the load is: of the slots only the hottest, so that a cache has so many series at most. */
+function collectHeat(registry: Registry, control: MetricsSource): void {
+  const gauge = (name: string, help: string, label: string) =>
+    new Gauge({
+      name: `springtide_${name}`,
+      help,
+      labelNames: ['cache', label],
+      registers: [registry],
+    });
+  const utilisation = gauge(
+    'node_utilisation_ratio',
+    'Part of the last second in which the main thread worked.',
+    'node',
+  );
+  const ecpu = gauge('node_ecpu_per_second', 'ECPU per second of the slots of a primary.', 'node');
+  const slots = gauge('node_slots', 'Slots that the node owns.', 'node');
+  const hot = gauge(
+    'hot_slot_ecpu_per_second',
+    'ECPU per second of the hottest slots: those with at least 1 % of their cache, 16 at most.',
+    'slot',
+  );
+  for (const { spec } of control.caches()) {
+    const cache = spec.name;
+    const heat = control.heat(cache);
+    if (heat === null) continue;
+    for (const node of heat.nodes) {
+      if (node.utilisation !== null)
+        utilisation.set({ cache, node: node.nodeId }, node.utilisation);
+      if (node.role === 'replica') continue;
+      ecpu.set({ cache, node: node.nodeId }, node.ecpuPerSecond);
+      slots.set({ cache, node: node.nodeId }, node.slots);
+    }
+    for (const { slot, rate } of hottestSlots(heat.smoothed.ecpu))
+      hot.set({ cache, slot: String(slot) }, rate);
+  }
+}
+
+function hottestSlots(rates: Float64Array): { slot: number; rate: number }[] {
+  const least = rates.reduce((sum, rate) => sum + rate, 0) * HOT_SLOT_SHARE;
+  // What has cooled down is never quite nothing.
+  if (least < 1) return [];
+  return [...rates]
+    .map((rate, slot) => ({ slot, rate }))
+    .filter(({ rate }) => rate >= least)
+    .sort((a, b) => b.rate - a.rate)
+    .slice(0, HOT_SLOTS);
 }
 
 function collectProxies(registry: Registry, control: MetricsSource): void {

@@ -14,6 +14,7 @@ import { registerDown } from './down.ts';
 import { registerEngine } from './engine.ts';
 import { registerEvents } from './events.ts';
 import { registerFailover } from './failover.ts';
+import { registerHeat } from './heat.ts';
 import { registerList } from './list.ts';
 import { registerLogs } from './logs.ts';
 import { asSentence } from './sentence.ts';
@@ -29,6 +30,7 @@ const COMMANDS = [
   registerCreate,
   registerList,
   registerStatus,
+  registerHeat,
   registerConnect,
   registerDelete,
   registerUser,

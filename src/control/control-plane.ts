@@ -20,12 +20,14 @@ import type {
   UserStatus,
 } from '../model/admin-api.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
+import type { CacheHeat } from '../model/heat.ts';
 import { CacheAdmin } from './cache-admin.ts';
 import { CacheLifecycle } from './cache-lifecycle.ts';
 import { CacheLookup } from './cache-lookup.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
+import { HeatBoard } from './heat-board.ts';
 import { Journal, logStateSaved } from './journal.ts';
 import { Lanes } from './lanes.ts';
 import { NodeNews } from './node-news.ts';
@@ -70,6 +72,7 @@ export class ControlPlane {
   readonly #journal: Journal;
   readonly #lanes: Lanes;
   readonly #proxies: ProxyFleet;
+  readonly #heat: HeatBoard;
   readonly #lifecycle: CacheLifecycle;
   readonly #shards: ShardKeeper;
   readonly #users: UserAdmin;
@@ -115,9 +118,18 @@ export class ControlPlane {
         topology: this.#topology,
         journal: this.#journal,
         log,
+        onHeat: (proxy, pid, report) => this.#heat.report(proxy, pid, report),
         onNodeLost: (cache, nodeId) => news.onReportedLost(cache, nodeId),
       },
     );
+    this.#heat = new HeatBoard({
+      store: this.#store,
+      fleet: {
+        observation: (nodeId) => this.#fleet.observation(nodeId),
+        call: (...call) => this.#fleet.call(...call),
+      },
+      watchSlots: (cache, slots) => this.#proxies.watchSlots(cache, slots),
+    });
     const context = (cache: CacheRecord, signal: AbortSignal) => this.#context(cache, signal);
     this.#shards = new ShardKeeper({
       store: this.#store,
@@ -188,6 +200,7 @@ export class ControlPlane {
     this.#renewal.unref();
     await this.#proxies.start();
     this.#functions.start();
+    this.#heat.start();
     this.#journal.event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
     for (const { id } of caches) {
       this.#lanes.lookAtCache(id);
@@ -211,6 +224,7 @@ export class ControlPlane {
     this.#stopping = true;
     clearInterval(this.#renewal);
     this.#functions.stop();
+    this.#heat.stop();
     this.#proxies.detach();
     this.#fleet.detach();
     await this.#lanes.stop();
@@ -304,6 +318,11 @@ export class ControlPlane {
   /** What a node said last; null while it does not answer. */
   observation(nodeId: string): NodeObservation | null {
     return this.#fleet.observation(nodeId);
+  }
+
+  /** Where the load of a cache is; null before the first second. @throws ControlError */
+  heat(name: string): CacheHeat | null {
+    return this.#heat.heat(this.#lookup.find(name).name);
   }
 
   get usage(): UsageBoard {

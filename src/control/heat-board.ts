@@ -134,9 +134,10 @@ export class HeatBoard {
     nodes: readonly NodeRecord[],
     nowMs: number,
   ): void {
-    const primaries = nodes.filter(
-      ({ id, role }) => role === 'primary' && this.#deps.fleet.observation(id) !== null,
-    );
+    const primaries = nodes.flatMap(({ id, role, shard }) => {
+      const seen = role === 'primary' ? this.#deps.fleet.observation(id) : null;
+      return seen === null ? [] : [{ nodeId: id, shard, keys: seen.keys }];
+    });
     if (!spec.sharding) {
       board.stats.owners.fill(primaries[0]?.shard ?? NO_SHARD);
       return;
@@ -144,11 +145,7 @@ export class HeatBoard {
     if (board.looking) return;
     board.looking = true;
     void board.stats
-      .look(
-        primaries.map(({ id, shard }) => ({ nodeId: id, shard })),
-        board.rates.smoothed.ecpu,
-        nowMs,
-      )
+      .look(primaries, board.rates.smoothed.ecpu, nowMs)
       .finally(() => (board.looking = false));
   }
 
@@ -177,18 +174,12 @@ export class HeatBoard {
     };
   }
 
-  /** Keys times the mean size of a key in its shard; until the slots' keys are known, an equal part of the shard's data. */
+  /** Keys times the mean size of a key in the shard. */
   #estimateMemory({ stats, memoryBytes }: BoardCache, nodes: readonly NodeRecord[]): void {
-    const keys = new Map<number, number>();
-    for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      const owner = stats.owners[slot]!;
-      keys.set(owner, (keys.get(owner) ?? 0) + stats.keys[slot]!);
-    }
     const perKey = new Map<number, number>();
     for (const { id, shard, role } of nodes) {
       const seen = role === 'primary' ? this.#deps.fleet.observation(id) : null;
-      const counted = keys.get(shard) ?? 0;
-      if (seen !== null && counted > 0) perKey.set(shard, seen.datasetBytes / counted);
+      if (seen !== null && seen.keys > 0) perKey.set(shard, seen.datasetBytes / seen.keys);
     }
     for (let slot = 0; slot < SLOT_COUNT; slot++)
       memoryBytes[slot] = stats.keys[slot]! * (perKey.get(stats.owners[slot]!) ?? 0);

@@ -6,7 +6,15 @@ test('INFO of a replica', () => {
   const info = parseInfo(
     '# Replication\r\nrole:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:21002\r\nmaster_link_status:up\r\nmaster_sync_in_progress:0\r\nslave_repl_offset:1450\r\nmaster_repl_offset:9\r\nused_memory:1000\r\nvalkey_version:9.1.2\r\nkeyspace_hits:11\r\nkeyspace_misses:2\r\nevicted_keys:0\r\nexpired_keys:3\r\n# Keyspace\r\ndb0:keys=3,expires=0,avg_ttl=0\r\ndb5:keys=4,expires=1,avg_ttl=0\r\n',
   );
-  assert.deepEqual(observationOf(info), {
+  assert.deepEqual(observationOf(info, 77, 2), {
+    atMs: 77,
+    memoryMaximumBytes: 0,
+    datasetBytes: 0,
+    residentBytes: 0,
+    activeUs: 0,
+    networkInBytes: 0,
+    networkOutBytes: 0,
+    ioThreads: 2,
     role: 'replica',
     primaryPort: 21002,
     linkUp: true,

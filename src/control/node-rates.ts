@@ -37,13 +37,13 @@ export class NodeRateMeter {
     if (last !== null && apartMs < APART_MINIMUM_MS) return this.#rates;
     this.#last = seen;
     // Counters that have gone back are another process's.
-    const continues = last !== null && apartMs <= APART_MAXIMUM_MS && seen.activeUs >= last.activeUs;
+    const continues =
+      last !== null && apartMs <= APART_MAXIMUM_MS && seen.activeUs >= last.activeUs;
     if (!continues) {
       this.#rates = UNKNOWN;
       return this.#rates;
     }
-    const perSecond = (now: number, before: number) =>
-      (Math.max(0, now - before) * 1000) / apartMs;
+    const perSecond = (now: number, before: number) => (Math.max(0, now - before) * 1000) / apartMs;
     this.#rates = {
       utilisation: Math.min(1, perSecond(seen.activeUs, last.activeUs) / 1e6),
       networkInPerSecond: perSecond(seen.networkInBytes, last.networkInBytes),

@@ -66,6 +66,7 @@ suite('PlaneLinkServer', () => {
       {
         topology: () => ({ version, caches: [] }),
         onUsage: (u) => tell('usage', u),
+        onHeat: (proxy, report) => tell('heat', [proxy.index, report]),
         onServing: (p: LinkedProxy) => tell('serving', p),
         onNodeLost: (cache, nodeId) => tell('node-lost', [cache, nodeId]),
         onUnlinked: (index) => tell('unlinked', index),

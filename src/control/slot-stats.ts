@@ -8,6 +8,10 @@ import { parseClusterNodes } from './node-observation.ts';
 const SLOT_COUNT = 16_384;
 export const NO_SHARD = -1;
 const ALL_EVERY_MS = 30_000;
+/** Sooner when a node has so many more or fewer keys than were found in its slots (a part of them) ... */
+const KEYS_OFF = 0.2;
+/** ... but not sooner than this. */
+const ALL_SOONEST_MS = 5_000;
 /** The slots of a node that cost most CPU since it started. */
 const MOST_EXPENSIVE = 32;
 /** The slots of a node that are hottest by the proxies' counts. */
@@ -18,6 +22,8 @@ const TIMEOUT_MS = 2_000;
 export interface SlotOwner {
   readonly nodeId: string;
   readonly shard: number;
+  /** Keys that it has, as it says. */
+  readonly keys: number;
 }
 
 export type AskNode = (
@@ -45,10 +51,12 @@ export class SlotStats {
     await Promise.allSettled(primaries.map((owner) => this.#lookAt(owner, heat, nowMs)));
   }
 
-  async #lookAt({ nodeId, shard }: SlotOwner, heat: Float64Array, nowMs: number): Promise<void> {
+  async #lookAt(owner: SlotOwner, heat: Float64Array, nowMs: number): Promise<void> {
+    const { nodeId, shard } = owner;
     const ask = (...args: (string | number)[]) =>
       this.#ask(nodeId, ['CLUSTER', ...args], TIMEOUT_MS);
-    const all = nowMs - (this.#allAskedAtMs.get(nodeId) ?? -Infinity) >= ALL_EVERY_MS;
+    const sinceMs = nowMs - (this.#allAskedAtMs.get(nodeId) ?? -Infinity);
+    const all = sinceMs >= (this.#isOff(owner) ? ALL_SOONEST_MS : ALL_EVERY_MS);
     const [nodes, ...stats] = await Promise.all([
       ask('NODES'),
       ...(all
@@ -63,6 +71,14 @@ export class SlotStats {
     if (all) this.#allAskedAtMs.set(nodeId, nowMs);
     this.#takeOwner(shard, String(nodes));
     for (const reply of stats) this.#takeStats(reply, nowMs);
+  }
+
+  /** Have its slots filled or emptied since they were all looked at? */
+  #isOff({ shard, keys }: SlotOwner): boolean {
+    let found = 0;
+    for (let slot = 0; slot < SLOT_COUNT; slot++)
+      if (this.owners[slot] === shard) found += this.keys[slot]!;
+    return Math.abs(keys - found) > KEYS_OFF * Math.max(keys, found);
   }
 
   #hottestOf(shard: number, heat: Float64Array): number[] {

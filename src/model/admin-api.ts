@@ -8,6 +8,7 @@
  *   POST   /v1/caches                          CacheSpecInput -> NDJSON of Progress, last line `done` or `failed`
  *   DELETE /v1/caches/:name                    -> NDJSON of Progress
  *   POST   /v1/caches/:name/failover           { shard } -> NDJSON of Progress
+ *   GET    /v1/caches/:name/heat               CacheHeatAnswer (model/heat.ts)
  *   GET    /v1/caches/:name/users              UserStatus[]
  *   PUT    /v1/caches/:name/users/:user        UserChange (creates or modifies) -> UserStatus
  *   DELETE /v1/caches/:name/users/:user        204

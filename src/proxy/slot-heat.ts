@@ -98,7 +98,10 @@ export class SlotHeat {
    * Called once a second. Returns a new report for control, or the one that is under way, to be sent again only over another
    * link; null when there is nothing to say.
    */
-  report(cache: { readonly name: string; readonly id: string }, nowMs: number): SlotHeatReport | null {
+  report(
+    cache: { readonly name: string; readonly id: string },
+    nowMs: number,
+  ): SlotHeatReport | null {
     const hotKeys = this.#endSecond(nowMs);
     if (this.#underWay !== null) return this.#underWay;
     const intervalMs = nowMs - this.#sinceMs;
