@@ -194,4 +194,6 @@ export interface CapacityPlan {
   /** To be persisted and handed in with the next view. */
   readonly state: PlannerState;
   readonly explanations: readonly Explanation[];
+  /** Nodes that were needed and that the pool did not have: `planPool` makes it larger by them. */
+  readonly nodesMissing: number;
 }

@@ -59,6 +59,7 @@ export interface PlannerParams {
   readonly coolShare: number;
   readonly hotQuietMs: number;
   readonly hotReplicasMaximum: number;
+  readonly watchedSlotsMaximum: number;
   /** The others are moved away unless they hold this many times the hot slot's bytes. */
   readonly isolateBytesRatio: number;
   /** Quiet needed before shards leave. */
@@ -122,19 +123,20 @@ export const DEFAULT_PLANNER_PARAMS: PlannerParams = {
   coolShare: 0.25,
   hotQuietMs: 600_000,
   hotReplicasMaximum: 5,
+  watchedSlotsMaximum: 16,
   isolateBytesRatio: 5,
   inQuietMs: 300_000,
   inUtilisation: 0.5,
   inShareMaximum: 0.34,
-  regretMs: 3_600_000,
-  regretsMaximum: 4,
+  regretMs: 1_800_000,
+  regretsMaximum: 3,
   regretForgetMs: 21_600_000,
   memoryUp: 0.75,
   memoryIn: 0.6,
   memoryDown: 0.3,
   memoryQuietMs: 600_000,
   memoryTarget: 0.5,
-  shardMemoryMinimumBytes: 64 * MIB,
+  shardMemoryMinimumBytes: 512 * MIB,
   shardMemoryMaximumBytes: 16 * GIB,
   hostReserveBytes: 256 * MIB,
   eventRepeatMs: 600_000,

@@ -40,6 +40,8 @@ export interface DemandState {
   /** Used memory over all primaries, and its trend per second. */
   readonly bytes: number;
   readonly bytesTrend: number;
+  /** Samples in a row that asked for more shards than there are. */
+  readonly samplesShort: number;
 }
 
 export interface CapacityState {
@@ -68,9 +70,8 @@ export interface ScaleInState {
   readonly peaks: readonly number[];
   /** Number of the newest bucket since 1970; null before the first sample. */
   readonly bucket: number | null;
-  /** When a shard was last marked for draining, and how many served before that; null: never. */
+  /** When a shard was last marked for draining; null: never, or its regret is counted already. */
   readonly lastInMs: number | null;
-  readonly shardsBefore: number;
   /** Times in a row that a scale-in was regretted soon after: each doubles the quiet that the next one needs. */
   readonly regrets: number;
   readonly regretAtMs: number | null;
@@ -78,8 +79,6 @@ export interface ScaleInState {
 
 /** What is remembered of one shard. */
 export interface ShardMemory {
-  /** Samples in a row above the utilisation to scale at. */
-  readonly hotSamples: number;
   /** Since when its utilisation is below what fewer io-threads would do; null: it is not. */
   readonly ioQuietSinceMs: number | null;
   /** When a job last occupied it. */
@@ -93,14 +92,21 @@ export interface ShardMemory {
 export function freshPlannerState(): PlannerState {
   return {
     version: 1,
-    demand: { sampledAtMs: null, fast: 0, level: 0, trend: 0, bytes: 0, bytesTrend: 0 },
+    demand: {
+      sampledAtMs: null,
+      fast: 0,
+      level: 0,
+      trend: 0,
+      bytes: 0,
+      bytesTrend: 0,
+      samplesShort: 0,
+    },
     capacity: { byIoThreads: {} },
     season: { days: [], rows: [], seasonalError: null, naiveError: null, predicted: null },
     scaleIn: {
       peaks: [],
       bucket: null,
       lastInMs: null,
-      shardsBefore: 0,
       regrets: 0,
       regretAtMs: null,
     },

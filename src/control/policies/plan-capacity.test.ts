@@ -1,0 +1,282 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { CapacityStep, CapacityView } from './capacity-view.ts';
+import { NOW_MS, testHost, testView } from './fixtures/capacity-view.ts';
+import { planCapacity } from './plan-capacity.ts';
+import { DEFAULT_PLANNER_PARAMS as PARAMS } from './planner-params.ts';
+import { freshPlannerState, type PlannerState } from './planner-state.ts';
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+/** Capacity of a node with four threads that the state below has learned. */
+const NODE = 200_000;
+
+function learned(): PlannerState {
+  return { ...freshPlannerState(), capacity: { byIoThreads: { '4': NODE } } };
+}
+
+function steps(view: CapacityView, state = learned()): CapacityStep[] {
+  return planCapacity(view, state, PARAMS).steps.map(({ step }) => step);
+}
+
+function kinds(view: CapacityView, state = learned()): string[] {
+  return steps(view, state).map((step) => step.kind);
+}
+
+/** The same view each second for so long; all steps in order. Nothing is executed. */
+function hold(view: CapacityView, seconds: number, state = learned()): CapacityStep[] {
+  const all: CapacityStep[] = [];
+  let now = state;
+  for (let second = 0; second < seconds; second += 1) {
+    const nowMs = view.nowMs + second * 1000;
+    const plan = planCapacity(
+      { ...view, nowMs, slots: { ...view.slots, sampledAtMs: nowMs } },
+      now,
+      PARAMS,
+    );
+    now = plan.state;
+    all.push(...plan.steps.map(({ step }) => step));
+  }
+  return all;
+}
+
+test('a busy node gets more io-threads at the first sample, as many as it needs', () => {
+  const view = testView([{ shard: 0, ecpu: 70_000, utilisation: 0.7, ioThreads: 1 }]);
+  const [step] = steps(view, freshPlannerState());
+  assert.deepEqual(step, { kind: 'set-io-threads', nodeId: 'node-0', ioThreads: 2 });
+});
+
+test('a host without a core to spare gives no threads and no shards, and an event says so', () => {
+  const view = testView([{ shard: 0, ecpu: 190_000, utilisation: 0.97 }], {
+    hosts: [testHost({ cpuUtilisation: 0.95 })],
+  });
+  const planned = steps(view);
+  assert.deepEqual(
+    planned.map((step) => (step.kind === 'raise-event' ? step.event : step.kind)),
+    ['hosts-full'],
+  );
+});
+
+test('io-threads go down after quiet, one at a time', () => {
+  const view = testView([{ shard: 0, ecpu: 10_000, utilisation: 0.05 }]);
+  const planned = hold(view, 100);
+  assert.equal(planned.length, 1);
+  assert.deepEqual(planned[0], { kind: 'set-io-threads', nodeId: 'node-0', ioThreads: 3 });
+});
+
+test('above the urgent utilisation shards are added at once, as many as the forecast needs', () => {
+  const view = testView([
+    { shard: 3, ecpu: 0.9 * NODE, utilisation: 0.9 },
+    { shard: 7, ecpu: 0.9 * NODE, utilisation: 0.9 },
+  ]);
+  const added = steps(view).filter((step) => step.kind === 'add-shard');
+  // 1.8 nodes' worth at 60 % is three shards; numbers are new ones.
+  assert.deepEqual(added, [{ kind: 'add-shard', shard: 8 }]);
+});
+
+test('a minimum that was raised is in force at once, without any figures', () => {
+  const base = testView([{ shard: 0, ecpu: 0, utilisation: null }]);
+  const view = {
+    ...base,
+    limits: { ...base.limits, ecpuPerSecondMinimum: 600_000 },
+    slots: { ...base.slots, sampledAtMs: NOW_MS - 60_000 },
+  };
+  assert.deepEqual(
+    kinds(view).filter((kind) => kind === 'add-shard'),
+    ['add-shard', 'add-shard', 'add-shard', 'add-shard'],
+  );
+});
+
+test("the cache's maximum of shards holds, and an event says what is missing", () => {
+  const base = testView([{ shard: 0, ecpu: NODE, utilisation: 1 }]);
+  const view = { ...base, limits: { ...base.limits, shardsMaximum: 2 } };
+  const planned = steps(view);
+  assert.equal(planned.filter((step) => step.kind === 'add-shard').length, 1);
+  assert.ok(
+    planned.some((step) => step.kind === 'raise-event' && step.event === 'shards-at-maximum'),
+  );
+});
+
+test('an empty pool is an event, and the plan says how many nodes are missing', () => {
+  const view = testView([{ shard: 0, ecpu: NODE, utilisation: 1 }], {
+    pool: { ready: 0, starting: 0 },
+  });
+  const plan = planCapacity(view, learned(), PARAMS);
+  assert.equal(plan.steps.filter(({ step }) => step.kind === 'add-shard').length, 0);
+  assert.equal(plan.nodesMissing, 3);
+  assert.ok(
+    plan.steps.some(({ step }) => step.kind === 'raise-event' && step.event === 'pool-empty'),
+  );
+});
+
+test('shards leave only after quiet, several when far over, never below the minimum', () => {
+  const shards = Array.from({ length: 9 }, (_, shard) => ({
+    shard,
+    ecpu: 0.02 * NODE,
+    utilisation: 0.02,
+  }));
+  const base = testView(shards);
+  const view = { ...base, limits: { ...base.limits, shardsMinimum: 2 } };
+  const early = hold(view, 290).filter((step) => step.kind === 'drain-shard');
+  assert.equal(early.length, 0);
+  let state = learned();
+  let drained: CapacityStep[] = [];
+  for (let second = 0; drained.length === 0; second += 1) {
+    assert.ok(second < 600);
+    const nowMs = view.nowMs + second * 1000;
+    const plan = planCapacity(
+      { ...view, nowMs, slots: { ...view.slots, sampledAtMs: nowMs } },
+      state,
+      PARAMS,
+    );
+    state = plan.state;
+    drained = plan.steps.map(({ step }) => step).filter((step) => step.kind === 'drain-shard');
+  }
+  assert.equal(drained.length, 3);
+});
+
+test('missing figures never make a shard leave', () => {
+  const base = testView([
+    { shard: 0, ecpu: 0, utilisation: null },
+    { shard: 1, ecpu: 0, utilisation: 0.01 },
+  ]);
+  assert.deepEqual(
+    hold(base, 900).filter((step) => step.kind === 'drain-shard'),
+    [],
+  );
+  const stale = { ...base, slots: { ...base.slots, sampledAtMs: NOW_MS - 10_000 } };
+  assert.deepEqual(
+    steps(stale).filter((step) => step.kind !== 'raise-event'),
+    [],
+  );
+});
+
+test('a load that came back keeps a draining shard instead of adding one', () => {
+  const view = testView([
+    { shard: 0, ecpu: 0.9 * NODE, utilisation: 0.9 },
+    { shard: 1, ecpu: 0.2 * NODE, utilisation: 0.2, state: 'draining' },
+  ]);
+  const planned = steps(view);
+  assert.deepEqual(
+    planned.filter((step) => step.kind === 'keep-shard' || step.kind === 'add-shard'),
+    [{ kind: 'keep-shard', shard: 1 }],
+  );
+});
+
+test('a drained shard that owns nothing is removed; one that owns slots gives them away', () => {
+  const removed = steps(
+    testView([
+      { shard: 0, ecpu: 1000, utilisation: 0.05 },
+      { shard: 1, ecpu: 0, utilisation: 0.01, state: 'draining', empty: true },
+    ]),
+  );
+  assert.ok(removed.some((step) => step.kind === 'remove-shard' && step.shard === 1));
+  const moved = steps(
+    testView([
+      { shard: 0, ecpu: 1000, utilisation: 0.05 },
+      { shard: 1, ecpu: 500, utilisation: 0.02, state: 'draining' },
+    ]),
+  ).find((step) => step.kind === 'move-slots');
+  assert.deepEqual(moved, {
+    kind: 'move-slots',
+    from: 1,
+    to: 0,
+    ranges: [{ first: 8192, last: 16_383 }],
+  });
+});
+
+test('memory: the limit grows before it is full, within the host, at the maximum an event says so', () => {
+  const grown = steps(
+    testView([
+      {
+        shard: 0,
+        ecpu: 1000,
+        utilisation: 0.05,
+        ioThreads: 1,
+        bytes: 900 * MIB,
+        maxmemoryBytes: GIB,
+      },
+    ]),
+  );
+  assert.deepEqual(grown, [{ kind: 'set-memory-limit', shard: 0, bytes: 1800 * MIB }]);
+  const base = testView([
+    {
+      shard: 0,
+      ecpu: 1000,
+      utilisation: 0.05,
+      ioThreads: 1,
+      bytes: 900 * MIB,
+      maxmemoryBytes: GIB,
+    },
+  ]);
+  const bounded = steps({ ...base, limits: { ...base.limits, memoryMaximumBytes: GIB } });
+  assert.deepEqual(
+    bounded.map((step) => (step.kind === 'raise-event' ? step.event : step.kind)),
+    ['limit-approaching', 'memory-at-maximum'],
+  );
+});
+
+test('a hot slot is watched; its hot key gets replicas on its shard alone, and a near cache where allowed', () => {
+  const base = testView(
+    [
+      { shard: 0, ecpu: 0.2 * NODE, utilisation: 0.2 },
+      { shard: 1, ecpu: 0.2 * NODE, utilisation: 0.2 },
+    ],
+    { nearCacheAllowed: true },
+  );
+  base.slots.ecpu[9000] = 1.4 * NODE;
+  const first = steps(base).find((step) => step.kind === 'watch-slots');
+  assert.deepEqual(first, { kind: 'watch-slots', slots: [9000] });
+  const watched: CapacityView = {
+    ...base,
+    watchedSlots: [9000],
+    hotKeys: [{ slot: 9000, share: 0.9, readShare: 1 }],
+  };
+  const planned = steps(watched);
+  assert.deepEqual(
+    planned.filter((step) => step.kind === 'add-replica' || step.kind === 'near-cache-slots'),
+    [
+      { kind: 'near-cache-slots', slots: [9000] },
+      { kind: 'add-replica', shard: 1 },
+    ],
+  );
+});
+
+test('events are raised once in a while, not each second', () => {
+  const view = testView([{ shard: 0, ecpu: NODE, utilisation: 1 }], {
+    hosts: [testHost({ cpuUtilisation: 1 })],
+  });
+  const events = hold(view, 120).filter((step) => step.kind === 'raise-event');
+  assert.equal(events.length, 1);
+});
+
+test('state is plain data: the plan from its JSON is the same', () => {
+  const view = testView([
+    { shard: 0, ecpu: 0.5 * NODE, utilisation: 0.5 },
+    { shard: 1, ecpu: 0.2 * NODE, utilisation: 0.2 },
+  ]);
+  let state = learned();
+  for (let second = 0; second < 40; second += 1) {
+    const nowMs = view.nowMs + second * 1000;
+    const at = { ...view, nowMs, slots: { ...view.slots, sampledAtMs: nowMs } };
+    const plan = planCapacity(at, state, PARAMS);
+    assert.deepEqual(
+      planCapacity(at, JSON.parse(JSON.stringify(state)) as PlannerState, PARAMS),
+      plan,
+    );
+    state = plan.state;
+  }
+});
+
+test('every step has its reason', () => {
+  const plan = planCapacity(
+    testView([
+      { shard: 0, ecpu: NODE, utilisation: 1, ioThreads: 1 },
+      { shard: 1, ecpu: 0, utilisation: 0, empty: true },
+    ]),
+    learned(),
+    PARAMS,
+  );
+  assert.ok(plan.steps.length >= 3);
+  for (const { reason } of plan.steps) assert.match(reason, /\w+ \w+/);
+});

@@ -1,0 +1,353 @@
+/**
+ * Slot moves by heat per byte: from the shard furthest above what placement can reach to the one furthest below, until it
+ * is within `balanceRatio`. Few and bounded: each job at most some seconds of bytes, so that decisions stay fresh; one job
+ * a shard, so that no node is source and target at once (docs/decisions/0005).
+ *
+ *   drained shards first ── they hold nodes that are not needed
+ *   empty shards next    ── they were added because they are needed
+ *   then the unbalanced  ── heat; a slot heavier than an even share keeps its shard, the others leave it
+ *   then the full        ── memory
+ */
+import { NO_SHARD, SLOTS, type PlannedCapacityStep } from './capacity-view.ts';
+import { placementTarget, type PlacementTarget } from './placement-target.ts';
+import { percent } from './plan-io-threads.ts';
+import type { PlannerState } from './planner-state.ts';
+import { slotLoad, type CapacityReading, type ShardReading } from './read-capacity.ts';
+import { selectSlots, type SlotChoice, type SlotWeight } from './select-slots.ts';
+
+/** Load that every shard is taken to have besides, as a share of its capacity: idle shards balance by number of slots. */
+const LATENT_SHARE = 0.02;
+const SAMPLES_UNBALANCED = 3;
+
+export interface SlotMovesPlan {
+  readonly steps: readonly PlannedCapacityStep[];
+  readonly unbalancedSamples: ReadonlyMap<number, number>;
+  /** Heaviest over what placement can reach, of shards whose figures are known; null: nobody carries anything. */
+  readonly worstRatio: number | null;
+}
+
+interface Weighed {
+  readonly shard: ShardReading;
+  readonly weight: number;
+  /** What placement can reach for it. */
+  readonly target: number;
+  /** Slots of it that fill a shard alone. */
+  readonly own: readonly number[];
+}
+
+export function planSlotMoves(
+  reading: CapacityReading,
+  state: PlannerState,
+  /** Shards that another step of this plan occupies. */
+  taken: ReadonlySet<number>,
+): SlotMovesPlan {
+  const { params, view } = reading;
+  const unbalanced = new Map<number, number>();
+  const recent = state.movesAtMs.filter((at) => view.nowMs - at < 60_000).length;
+  let allowed = Math.ceil(reading.shards.length * params.movesPerShardMinute) - recent;
+  const known = reading.shards.filter(
+    (shard) => shard.view.state === 'draining' || shard.view.state === 'serving',
+  );
+  const none = { steps: [], unbalancedSamples: unbalanced, worstRatio: null };
+  if (!view.sharding || !reading.fresh || known.length < 2) return none;
+
+  const weights = new Weights(reading);
+  const staying = known.filter((shard) => shard.view.state === 'serving' && isKnown(shard));
+  const weighed = weigh(staying, reading, weights);
+  for (const one of weighed) {
+    const over = one.shard.slots > 0 && one.weight > one.target * params.balanceRatio;
+    const before = state.shards[one.shard.shard]?.unbalancedSamples ?? 0;
+    unbalanced.set(one.shard.shard, over ? before + (reading.newSample ? 1 : 0) : 0);
+  }
+
+  const steps: PlannedCapacityStep[] = [];
+  const used = new Set(taken);
+  const free = (shard: ShardReading): boolean => shard.idle && !used.has(shard.shard);
+  const plan = (
+    source: ShardReading,
+    target: ShardReading,
+    choice: SlotChoice,
+    reason: string,
+    rejected: readonly string[],
+  ): void => {
+    used.add(source.shard).add(target.shard);
+    allowed -= 1;
+    steps.push({
+      step: { kind: 'move-slots', from: source.shard, to: target.shard, ranges: choice.ranges },
+      reason: `${reason}: ${choice.slots} slots, ${mib(choice.bytes)} MB`,
+      rejected,
+    });
+  };
+
+  const sinks = (): Weighed[] =>
+    weighed
+      .filter((one) => free(one.shard))
+      .sort((a, b) => a.weight - b.weight || a.shard.shard - b.shard.shard);
+
+  for (const source of known.filter(
+    (shard) => shard.view.state === 'draining' && shard.slots > 0,
+  )) {
+    if (allowed <= 0) break;
+    if (!free(source) || source.load === null) continue;
+    const target = sinks().find((one) => roomFor(one, reading) > 0);
+    if (target === undefined) break;
+    const choice = selectSlots(weights.slotsOf(source, new Set()), {
+      weight: roomFor(target, reading),
+      bytes: Math.min(bytesOfJob(reading), memoryRoom(target.shard, reading)),
+      ranges: params.moveRangesMaximum,
+    });
+    if (choice !== null)
+      plan(
+        source,
+        target.shard,
+        choice,
+        `shard ${source.shard} is draining; shard ${target.shard} carries least`,
+        ['all of it in one job: its slots would be stale decisions by the time they move'],
+      );
+  }
+
+  const sources = weighed
+    .filter((one) => one.shard.slots > 1 && one.weight > one.target * params.balanceRatio)
+    .sort((a, b) => b.weight - b.target - (a.weight - a.target) || a.shard.shard - b.shard.shard);
+  for (const source of sources) {
+    if (allowed <= 0) break;
+    if (!free(source.shard)) continue;
+    const below = sinks().filter((one) => one !== source && one.weight < one.target);
+    const target = below[0];
+    if (target === undefined) break;
+    const empty = target.shard.slots === 0;
+    const busy = (source.shard.utilisation ?? 0) >= params.balanceUtilisation;
+    if (!empty && !busy) continue;
+    const urgent = empty || (source.shard.utilisation ?? 0) > params.outUtilisation;
+    if (!urgent && (unbalanced.get(source.shard.shard) ?? 0) < SAMPLES_UNBALANCED) continue;
+    const made = balance(source, target, below.length > sources.length * 2, reading, weights);
+    if (made !== null) plan(source.shard, target.shard, made.choice, made.reason, made.rejected);
+  }
+
+  for (const source of [...weighed].sort((a, b) => fullness(b.shard) - fullness(a.shard))) {
+    if (allowed <= 0 || fullness(source.shard) <= params.memoryUp) break;
+    if (!free(source.shard) || source.shard.slots < 2 || canGrow(source.shard, reading)) continue;
+    const target = sinks()
+      .filter((one) => one !== source && fullness(one.shard) < params.memoryIn)
+      .sort((a, b) => memoryRoom(b.shard, reading) - memoryRoom(a.shard, reading))[0];
+    if (target === undefined) break;
+    const limit = source.shard.view.primary!.maxmemoryBytes;
+    const excess = source.shard.usedMemoryBytes! - limit * params.memoryIn;
+    // By bytes: what is cold leaves first, it costs the least heat for its room.
+    const choice = selectSlots(
+      weights
+        .slotsOf(source.shard, new Set(source.own))
+        .map((one) => ({ ...one, weight: one.bytes })),
+      {
+        weight: Math.min(excess, memoryRoom(target.shard, reading), bytesOfJob(reading)),
+        bytes: bytesOfJob(reading),
+        ranges: params.moveRangesMaximum,
+      },
+    );
+    if (choice !== null)
+      plan(
+        source.shard,
+        target.shard,
+        choice,
+        `shard ${source.shard.shard} uses ${percent(fullness(source.shard))} of its memory`,
+        [
+          'a larger memory limit: the host has none to give',
+          'eviction: it loses data that another shard has room for',
+        ],
+      );
+  }
+
+  const ratios = weighed
+    .filter((one) => one.target > 0 && one.shard.slots > 0)
+    .map((one) => one.weight / one.target);
+  return {
+    steps,
+    unbalancedSamples: unbalanced,
+    worstRatio: ratios.length === 0 ? null : Math.max(...ratios),
+  };
+}
+
+/** What to move between two shards, and why so. */
+function balance(
+  source: Weighed,
+  target: Weighed,
+  manyBelow: boolean,
+  reading: CapacityReading,
+  weights: Weights,
+): { choice: SlotChoice; reason: string; rejected: string[] } | null {
+  const { params } = reading;
+  const excess = source.weight - source.target;
+  const deficit = target.target - target.weight;
+  // With far more takers than givers each taker takes half and gives on: n shards become 2n in a round.
+  const wanted = manyBelow
+    ? Math.max(Math.min(excess, deficit), (source.weight - target.weight) / 2)
+    : Math.min(excess, deficit);
+  const budget = { weight: wanted, bytes: bytesOfJob(reading), ranges: params.moveRangesMaximum };
+  const from = source.shard.shard;
+  const to = target.shard.shard;
+  const figures = `shard ${from} carries ${percent(source.weight / Math.max(1, source.shard.potentialEcpu))} of a shard's capacity, ${percent(source.target / Math.max(1, source.shard.potentialEcpu))} is what placement can reach`;
+  const [hottest] = source.own;
+  if (hottest === undefined) {
+    const choice = selectSlots(weights.slotsOf(source.shard, new Set()), budget);
+    return (
+      choice && {
+        choice,
+        reason: `${figures}; shard ${to} carries least`,
+        rejected: ['colder slots: they cost more bytes for the same load'],
+      }
+    );
+  }
+  const others = selectSlots(weights.slotsOf(source.shard, new Set(source.own)), budget);
+  const hot = weights.slotsOf(source.shard, new Set()).find((one) => one.slot === hottest)!;
+  // The hottest traffic is never paused, unless leaving it in place would move many times its bytes.
+  const dearer =
+    source.shard.slotBytes - hot.bytes > params.isolateBytesRatio * Math.max(hot.bytes, 1024 ** 2);
+  const headRoom = (source.shard.utilisation ?? 1) < params.outUrgentUtilisation;
+  if (
+    others === null ||
+    (dearer && headRoom && target.shard.slots === 0 && source.own.length === 1)
+  ) {
+    if (target.shard.slots > 0) return null;
+    const choice: SlotChoice = {
+      ranges: [{ first: hottest, last: hottest }],
+      slots: 1,
+      weight: hot.weight,
+      bytes: hot.bytes,
+    };
+    return {
+      choice,
+      reason: `slot ${hottest} fills a shard by itself; it moves to empty shard ${to}`,
+      rejected: [
+        `moving the other slots away: ${mib(source.shard.slotBytes - hot.bytes)} MB instead of ${mib(hot.bytes)} MB`,
+      ],
+    };
+  }
+  return {
+    choice: others,
+    reason: `slot ${hottest} fills a shard by itself and stays on shard ${from}; the other hot slots leave it for shard ${to}`,
+    rejected: [
+      headRoom
+        ? `moving slot ${hottest} itself: the hottest traffic would be paused, and ${target.shard.slots === 0 ? 'the others hold few bytes' : 'no shard is empty'}`
+        : `moving slot ${hottest} itself: shard ${from} has no head-room for a pause of its hottest slot`,
+    ],
+  };
+}
+
+/** Slots' weights of one plan; each shard's are worked out when they are asked for. */
+class Weights {
+  readonly #reading: CapacityReading;
+  readonly latent: number;
+
+  constructor(reading: CapacityReading) {
+    this.#reading = reading;
+    this.latent = (LATENT_SHARE * reading.newShardEcpu * reading.shards.length) / SLOTS;
+  }
+
+  ofShard(shard: ShardReading): number {
+    return (shard.load ?? 0) + shard.slots * this.latent;
+  }
+
+  ofSlot(shard: ShardReading, slot: number): number {
+    return slotLoad(this.#reading, shard, slot) + this.latent;
+  }
+
+  slotsOf(shard: ShardReading, except: ReadonlySet<number>): SlotWeight[] {
+    const { owners, bytes } = this.#reading.view.slots;
+    const slots: SlotWeight[] = [];
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      if (owners[slot] !== shard.shard || except.has(slot)) continue;
+      slots.push({ slot, weight: this.ofSlot(shard, slot), bytes: bytes[slot]! });
+    }
+    return slots;
+  }
+}
+
+function weigh(
+  staying: readonly ShardReading[],
+  reading: CapacityReading,
+  weights: Weights,
+): Weighed[] {
+  // An empty shard's own utilisation is its idling.
+  const weightOf = (shard: ShardReading): number =>
+    shard.slots === 0 ? 0 : weights.ofShard(shard);
+  const total = staying.reduce((sum, shard) => sum + weightOf(shard), 0);
+  const byNumber = new Map(staying.map((shard) => [shard.shard, shard]));
+  const heavy = heavySlots(reading, byNumber, weights, total / Math.max(1, staying.length) / 4);
+  const target: PlacementTarget = placementTarget(heavy, total, staying.length);
+  const ownOf = new Map<number, number[]>();
+  for (const slot of target.own.keys()) {
+    const owner = reading.view.slots.owners[slot]!;
+    ownOf.set(owner, [...(ownOf.get(owner) ?? []), slot]);
+  }
+  return staying.map((shard) => {
+    const own = ownOf.get(shard.shard) ?? [];
+    return {
+      shard,
+      weight: weightOf(shard),
+      target: own.length === 0 ? target.mean : Math.max(target.mean, target.own.get(own[0]!)!),
+      own,
+    };
+  });
+}
+
+function heavySlots(
+  reading: CapacityReading,
+  shards: ReadonlyMap<number, ShardReading>,
+  weights: Weights,
+  threshold: number,
+): { slot: number; weight: number }[] {
+  const { owners, ecpu } = reading.view.slots;
+  let dearest = 0;
+  for (const shard of shards.values())
+    if (shard.ecpu > 0) dearest = Math.max(dearest, (shard.load ?? 0) / shard.ecpu);
+  const heavy: { slot: number; weight: number }[] = [];
+  for (let slot = 0; slot < SLOTS; slot += 1) {
+    if (ecpu[slot]! * dearest + weights.latent < threshold || owners[slot] === NO_SHARD) continue;
+    const shard = shards.get(owners[slot]!);
+    if (shard === undefined) continue;
+    const weight = weights.ofSlot(shard, slot);
+    if (weight >= threshold) heavy.push({ slot, weight });
+  }
+  return heavy.sort((a, b) => b.weight - a.weight || a.slot - b.slot);
+}
+
+/** An empty shard needs no figures. */
+function isKnown(shard: ShardReading): boolean {
+  return shard.view.primary !== null && (shard.slots === 0 || shard.load !== null);
+}
+
+/** Load that a shard may take over from a draining one. */
+function roomFor(one: Weighed, reading: CapacityReading): number {
+  return reading.params.targetUtilisation * one.shard.potentialEcpu - one.weight;
+}
+
+function bytesOfJob({ params }: CapacityReading): number {
+  return ((params.moveMaximumMs - params.moveFixedMs) / 1000) * params.moveBytesPerSecond;
+}
+
+function memoryRoom(shard: ShardReading, reading: CapacityReading): number {
+  const { primary } = shard.view;
+  if (primary === null || shard.usedMemoryBytes === null) return 0;
+  const room = reading.rooms.get(primary.hostId)?.memoryBytes ?? 0;
+  const limit =
+    primary.maxmemoryBytes === 0
+      ? reading.params.shardMemoryMaximumBytes
+      : Math.min(reading.params.shardMemoryMaximumBytes, primary.maxmemoryBytes + room);
+  return Math.max(0, limit * reading.params.memoryUp - shard.usedMemoryBytes);
+}
+
+function fullness(shard: ShardReading): number {
+  const limit = shard.view.primary?.maxmemoryBytes ?? 0;
+  return limit === 0 || shard.usedMemoryBytes === null ? 0 : shard.usedMemoryBytes / limit;
+}
+
+function canGrow(shard: ShardReading, reading: CapacityReading): boolean {
+  const { primary } = shard.view;
+  if (primary === null) return false;
+  const room = reading.rooms.get(primary.hostId)?.memoryBytes ?? 0;
+  return primary.maxmemoryBytes < reading.params.shardMemoryMaximumBytes && room > 0;
+}
+
+function mib(bytes: number): string {
+  return (bytes / 1024 ** 2).toFixed(1);
+}

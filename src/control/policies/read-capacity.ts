@@ -1,0 +1,162 @@
+/**
+ * The figures that every part of the planner rests on, worked out once a plan from the view: what each shard carries, what
+ * it can carry, who may take a job. Missing figures stay null: no part may take "not known" for "idle".
+ */
+import {
+  NO_SHARD,
+  SLOTS,
+  type CapacityHost,
+  type CapacityShard,
+  type CapacityView,
+} from './capacity-view.ts';
+import { hostRoom, type HostRoom } from './host-room.ts';
+import { nodeCapacity, relievedShards } from './learn-capacity.ts';
+import type { PlannerParams } from './planner-params.ts';
+import type { CapacityState, PlannerState } from './planner-state.ts';
+
+export interface ShardReading {
+  readonly shard: number;
+  readonly view: CapacityShard;
+  readonly utilisation: number | null;
+  readonly ioThreads: number;
+  /** ECPU per second of its slots, as the proxies counted them. */
+  readonly ecpu: number;
+  readonly slots: number;
+  /** Of its slots, estimated. */
+  readonly slotBytes: number;
+  readonly usedMemoryBytes: number | null;
+  /** ECPU per second at full utilisation with the threads it has, and with those its host would allow. */
+  readonly capacityEcpu: number;
+  readonly potentialEcpu: number;
+  /** Utilisation in ECPU per second: commands that cost more than their ECPU weigh what they cost. Null: not known. */
+  readonly load: number | null;
+  /** Replicas or near caches answer part of its reads. */
+  readonly relieved: boolean;
+  /** In no job, and its figures are of after its last one. */
+  readonly idle: boolean;
+}
+
+export interface CapacityReading {
+  readonly view: CapacityView;
+  readonly params: PlannerParams;
+  /** In the view's order. */
+  readonly shards: readonly ShardReading[];
+  /** The slot figures are recent enough to decide by. */
+  readonly fresh: boolean;
+  /** Fresh, and not those of the plan before. */
+  readonly newSample: boolean;
+  /** Every shard that owns slots has a known utilisation and memory. */
+  readonly complete: boolean;
+  readonly ecpu: number;
+  readonly usedBytes: number;
+  /** Capacity of one more shard. */
+  readonly newShardEcpu: number;
+  readonly rooms: ReadonlyMap<string, HostRoom>;
+  /** Index into `shards` of each shard number. */
+  readonly indexOf: ReadonlyMap<number, number>;
+}
+
+export function readCapacity(
+  view: CapacityView,
+  state: PlannerState,
+  capacity: CapacityState,
+  params: PlannerParams,
+): CapacityReading {
+  const sums = sumSlots(view);
+  const rooms = new Map(view.hosts.map((host) => [host.id, hostRoom(host, view, params)]));
+  const occupied = new Set(view.jobs.flatMap((job) => job.occupied));
+  const relieved = relievedShards(view);
+  const shards = view.shards.map((shard, index): ShardReading => {
+    const { primary } = shard;
+    const ioThreads = primary?.ioThreads ?? 1;
+    const threads = primary === null ? 1 : potentialThreads(ioThreads, rooms.get(primary.hostId));
+    const capacityEcpu = nodeCapacity(capacity, ioThreads, params);
+    const utilisation = primary?.utilisation ?? null;
+    const occupiedAtMs = state.shards[shard.shard]?.occupiedAtMs ?? null;
+    return {
+      shard: shard.shard,
+      view: shard,
+      utilisation,
+      ioThreads,
+      ecpu: sums.ecpu[index]!,
+      slots: sums.slots[index]!,
+      slotBytes: sums.bytes[index]!,
+      usedMemoryBytes: primary?.usedMemoryBytes ?? null,
+      capacityEcpu,
+      potentialEcpu: nodeCapacity(capacity, Math.min(threads, params.ioThreadsMaximum), params),
+      load: utilisation === null ? null : utilisation * capacityEcpu,
+      relieved: relieved.has(shard.shard),
+      idle:
+        primary !== null &&
+        !occupied.has(shard.shard) &&
+        (occupiedAtMs === null || view.nowMs - occupiedAtMs >= params.settleMs),
+    };
+  });
+  const fresh = view.nowMs - view.slots.sampledAtMs <= params.sampleStaleMs;
+  const owning = shards.filter((shard) => shard.slots > 0);
+  return {
+    view,
+    params,
+    shards,
+    fresh,
+    newSample: fresh && view.slots.sampledAtMs !== state.demand.sampledAtMs,
+    complete: owning.every((shard) => shard.load !== null && shard.usedMemoryBytes !== null),
+    ecpu: sums.ecpu.reduce((sum, value) => sum + value, 0),
+    usedBytes: shards.reduce((sum, shard) => sum + (shard.usedMemoryBytes ?? shard.slotBytes), 0),
+    newShardEcpu: nodeCapacity(capacity, threadsOfNewNode(view.hosts, rooms, params), params),
+    rooms,
+    indexOf: new Map(shards.map((shard, index) => [shard.shard, index])),
+  };
+}
+
+/** Load of one slot: its part of its owner's, by ECPU; by number of slots where nothing is counted. */
+export function slotLoad(reading: CapacityReading, owner: ShardReading, slot: number): number {
+  if (owner.load === null) return 0;
+  return owner.ecpu > 0
+    ? (owner.load * reading.view.slots.ecpu[slot]!) / owner.ecpu
+    : owner.load / owner.slots;
+}
+
+function sumSlots(view: CapacityView): {
+  readonly ecpu: Float64Array;
+  readonly bytes: Float64Array;
+  readonly slots: Int32Array;
+} {
+  const count = view.shards.length;
+  const largest = view.shards.reduce((max, shard) => Math.max(max, shard.shard), 0);
+  // An array, not a map: this loop runs 16384 times a second for each cache.
+  const indexOf = new Int32Array(largest + 1).fill(-1);
+  view.shards.forEach((shard, index) => {
+    indexOf[shard.shard] = index;
+  });
+  const ecpu = new Float64Array(count);
+  const bytes = new Float64Array(count);
+  const slots = new Int32Array(count);
+  const { owners, ecpu: slotEcpu, bytes: slotBytes } = view.slots;
+  for (let slot = 0; slot < SLOTS; slot += 1) {
+    const owner = owners[slot]!;
+    const index = owner === NO_SHARD || owner > largest ? -1 : indexOf[owner]!;
+    if (index < 0) continue;
+    ecpu[index]! += slotEcpu[slot]!;
+    bytes[index]! += slotBytes[slot]!;
+    slots[index]! += 1;
+  }
+  return { ecpu, bytes, slots };
+}
+
+function potentialThreads(ioThreads: number, room: HostRoom | undefined): number {
+  return room === undefined || room.full ? ioThreads : ioThreads + room.threads;
+}
+
+function threadsOfNewNode(
+  hosts: readonly CapacityHost[],
+  rooms: ReadonlyMap<string, HostRoom>,
+  params: PlannerParams,
+): number {
+  const most = hosts.reduce((max, host) => {
+    const room = rooms.get(host.id)!;
+    // A pool node's own thread is in the host's count already.
+    return room.full ? max : Math.max(max, 1 + room.threads);
+  }, 1);
+  return Math.min(most, params.ioThreadsMaximum);
+}
