@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EngineLine } from '../../src/model/cache-spec.ts';
 import type { TopologyCache } from '../../src/model/topology.ts';
+import type { CacheUsage } from '../../src/model/usage.ts';
 import type { Proxy } from '../../src/proxy/proxy.ts';
 import { startInProcessProxy } from './in-process-proxy.ts';
 import { NodeFarm, type TestNode } from './node-farm.ts';
@@ -109,6 +110,11 @@ export class ProxiedCache {
 
   async reader(): Promise<RawClient> {
     return this.#keep(await RawClient.connect(this.cache.readerPort));
+  }
+
+  /** What a proxy has counted of the cache. */
+  usage(index = 0): CacheUsage {
+    return this.#proxies[index]!.usage().caches[0]!;
   }
 
   /** A connection to the plain server. */

@@ -19,6 +19,7 @@ export interface EndpointOptions {
   readonly users?: readonly CacheUser[];
   readonly limits?: Partial<CacheLimits>;
   readonly deadlineMs?: number;
+  readonly nearCache?: boolean;
   readonly tls?: EndpointTls;
 }
 
@@ -46,6 +47,7 @@ export function topologyOfNodes(
     systemSecret: SYSTEM_SECRET,
     limits: cacheLimitsSchema.parse(options.limits),
     deadlineMs: options.deadlineMs ?? 5000,
+    nearCache: options.nearCache ?? false,
     nodes: nodes.map((node, i) => ({
       id: node.nodeId,
       host: '127.0.0.1',

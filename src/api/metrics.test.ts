@@ -35,6 +35,10 @@ const usage: CacheUsage = {
   retries: 4,
   held: 5,
   slowReadersCut: 6,
+  nearHits: 7,
+  nearFills: 8,
+  nearInvalidations: 9,
+  nearDrops: 10,
   nodes: [],
 };
 const node: NodeStatus = {

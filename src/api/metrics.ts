@@ -42,6 +42,14 @@ const CACHE_COUNTERS = [
     'Clients cut because they read too slowly, or what they left unread or half sent took too much memory.',
     'slowReadersCut',
   ],
+  ['near_hits_total', 'Reads answered by the near cache, without a node.', 'nearHits'],
+  ['near_fills_total', "Reads of the near cache's own, to keep the reply.", 'nearFills'],
+  [
+    'near_invalidations_total',
+    'Times a node told of a change of a key that the near cache has for hot.',
+    'nearInvalidations',
+  ],
+  ['near_drops_total', 'Replies of the near cache dropped before their time.', 'nearDrops'],
 ] as const satisfies readonly (readonly [string, string, keyof CacheUsage])[];
 
 /** What is told of a control plane. */

@@ -96,6 +96,11 @@ export function registerCreate(program: Command, terminal: Terminal): void {
           'how long a request may be held while shards fail over or move (default: 5s)',
           argument(parseDurationMs),
         )
+        .option(
+          '--near-cache <on|off>',
+          'on: proxies answer reads of hot keys themselves, at most 100 ms behind (default: off)',
+          oneOf(['on', 'off']),
+        )
         .option('--databases <count>', 'databases for SELECT (default: 16)', integer(1, 10_000))
         .addOption(
           new Option(

@@ -25,6 +25,7 @@ export interface SpecOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly deadline?: number;
+  readonly nearCache?: 'on' | 'off';
   readonly databases?: number;
   readonly memoryMin?: number;
   readonly memoryMax?: number;
@@ -72,6 +73,7 @@ export function specInput(
       tlsCertFile: options.tlsCert === undefined ? undefined : resolve(cwd, options.tlsCert),
       tlsKeyFile: options.tlsKey === undefined ? undefined : resolve(cwd, options.tlsKey),
       deadlineMs: options.deadline,
+      nearCache: options.nearCache === undefined ? undefined : options.nearCache === 'on',
       databases: options.databases,
     }),
     ...limitsOf(file['limits'], limits),
@@ -138,6 +140,7 @@ const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
   tlsCertFile: '--tls-cert',
   tlsKeyFile: '--tls-key',
   deadlineMs: '--deadline',
+  nearCache: '--near-cache',
   databases: '--databases',
   'limits.memoryMinimumBytes': '--memory-min',
   'limits.memoryMaximumBytes': '--memory-max',

@@ -45,6 +45,11 @@ const usageSchema = z.object({
       retries: count,
       held: count,
       slowReadersCut: count,
+      // Proxies from before there was a near cache do not say.
+      nearHits: count.default(0),
+      nearFills: count.default(0),
+      nearInvalidations: count.default(0),
+      nearDrops: count.default(0),
       nodes: z.array(
         z.object({
           id: z.string(),

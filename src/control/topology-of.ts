@@ -74,6 +74,7 @@ function cachePart(
     systemSecret: cache.systemSecret,
     limits: spec.limits,
     deadlineMs: spec.deadlineMs,
+    nearCache: spec.nearCache,
     nodes: nodes
       .filter((node) => !node.leaving)
       .map((node) => ({

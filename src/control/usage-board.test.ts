@@ -31,6 +31,10 @@ function cacheUsage(requests: number, over: Partial<CacheUsage> = {}): CacheUsag
     retries: 0,
     held: 0,
     slowReadersCut: 0,
+    nearHits: 0,
+    nearFills: 0,
+    nearInvalidations: 0,
+    nearDrops: 0,
     nodes: [
       {
         id: 'n1',

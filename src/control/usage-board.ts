@@ -140,6 +140,10 @@ function emptyUsage(name: string): CacheUsage {
     retries: 0,
     held: 0,
     slowReadersCut: 0,
+    nearHits: 0,
+    nearFills: 0,
+    nearInvalidations: 0,
+    nearDrops: 0,
     nodes: [],
   };
 }
@@ -167,6 +171,10 @@ function addUsage(sum: CacheUsage, part: CacheUsage, live: boolean): CacheUsage 
     retries: sum.retries + part.retries,
     held: sum.held + part.held,
     slowReadersCut: sum.slowReadersCut + part.slowReadersCut,
+    nearHits: sum.nearHits + part.nearHits,
+    nearFills: sum.nearFills + part.nearFills,
+    nearInvalidations: sum.nearInvalidations + part.nearInvalidations,
+    nearDrops: sum.nearDrops + part.nearDrops,
     nodes: live ? addNodes(sum.nodes, part.nodes) : sum.nodes,
   };
 }

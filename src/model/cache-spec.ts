@@ -91,6 +91,8 @@ export const cacheSpecSchema = z.strictObject({
   tlsKeyFile: z.string().optional(),
   /** How long a request may be held or retried while nodes fail over or move slots. */
   deadlineMs: z.int().min(100).max(60_000).default(5_000),
+  /** Proxies keep replies to reads of hot keys, at most a moment old (docs/near-cache.md). */
+  nearCache: z.boolean().default(false),
   /** Databases (SELECT). */
   databases: z.int().min(1).max(10_000).default(16),
   limits: cacheLimitsSchema,

@@ -43,6 +43,8 @@ export interface TopologyCache {
   readonly systemSecret: string;
   readonly limits: CacheLimits;
   readonly deadlineMs: number;
+  /** Proxies keep replies to reads of hot keys. Absent in a picture from before there was such a thing: false. */
+  readonly nearCache?: boolean;
   readonly nodes: readonly TopologyNode[];
   /** Ids of the one virtual node and of its virtual reader, 40 hex digits, constant for the cache's life. */
   readonly virtualPrimaryId: string;

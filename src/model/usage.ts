@@ -67,6 +67,14 @@ export interface CacheUsage {
   readonly held: number;
   /** Clients cut because they read too slowly, or what they left unread or half sent took too much memory. */
   readonly slowReadersCut: number;
+  /** Reads answered by the near cache, without a node. */
+  readonly nearHits: number;
+  /** Reads of the near cache's own, to keep the reply. */
+  readonly nearFills: number;
+  /** Times that a node told of a change of a key that is hot. */
+  readonly nearInvalidations: number;
+  /** Kept replies that were dropped before their time: after changes, own writes, lost connections, moved slots. */
+  readonly nearDrops: number;
   readonly nodes: readonly NodeUsage[];
 }
 

@@ -74,6 +74,8 @@ async function block(
       fixed: upstream,
       mayWait: true,
       repeatable: planned.repeatable,
+      slot,
+      staysInSlot: planned.staysInSlot,
     });
     session.onGone = null;
     if (session.closed || unblocked) {

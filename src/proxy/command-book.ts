@@ -4,6 +4,13 @@ import type { RespValue } from '../protocol/resp-value.ts';
 import { COMMAND_GROUPS, type CommandGroup } from '../model/usage.ts';
 import { planCommand, type PlanKind } from './command-plan.ts';
 import { meteringOf, type Metering } from './ecpu-metering.ts';
+import {
+  hasResp2Twin,
+  mayBeKept,
+  readsHash,
+  seesNoKeys,
+  staysInSlot,
+} from './near-cache/near-commands.ts';
 
 export class PlannedCommand {
   readonly command: Command;
@@ -15,6 +22,12 @@ export class PlannedCommand {
   readonly metering: Metering;
   /** ECPU of one request at least; 0: it is not metered. Of `measured` ones it follows what the nodes measure. */
   weight: number;
+  /** See near-commands.ts: of these, what a near cache goes by. */
+  readonly keepable: boolean;
+  readonly staysInSlot: boolean;
+  readonly readsHash: boolean;
+  readonly hasResp2Twin: boolean;
+  readonly seesNoKeys: boolean;
 
   constructor(command: Command, sharding: boolean) {
     const plan = planCommand(command, sharding);
@@ -25,6 +38,11 @@ export class PlannedCommand {
     this.repeatable = plan.repeatable;
     this.metering = meteringOf(command.name);
     this.weight = this.metering === 'none' ? 0 : 1;
+    this.keepable = mayBeKept(command);
+    this.staysInSlot = staysInSlot(command, sharding);
+    this.readsHash = readsHash(command);
+    this.hasResp2Twin = hasResp2Twin(command);
+    this.seesNoKeys = seesNoKeys(command);
   }
 }
 

@@ -57,6 +57,7 @@ export function execute(session: Session, call: Call): Buffer | null {
   request.skipReplies = batch.preceding;
   request.repeatable = batch.repeatable;
   request.weight = queued.weight;
+  request.staysInSlot = service.cache.sharding;
   service.router.route(request);
   return null;
 }
@@ -151,6 +152,7 @@ async function executeApart(
         onKept,
         preceding: batch.preceding,
         repeatable: batch.repeatable,
+        staysInSlot: service.cache.sharding,
       });
     }
     parts = wasExecuted(reply) ? await execReply(session, transaction.queued, reply) : [reply];
@@ -202,6 +204,8 @@ async function executePrivately(
     ...hearing,
     preceding: batch.preceding,
     repeatable: false,
+    slot,
+    staysInSlot: service.cache.sharding,
   });
   // EXEC leaves nothing on the connection; a client that tracks wants to hear of what was read over it.
   if (transaction.database === null && reply[0] !== MINUS)

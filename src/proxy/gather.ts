@@ -68,6 +68,7 @@ export class Gather implements RequestSink, RequestParts {
     request.stable = true;
     request.command = this.#planned.command;
     request.repeatable = this.#planned.repeatable;
+    request.staysInSlot = this.#planned.kind === PLAN_SPLIT;
     request.lane = this.#session.lane;
     request.slot = slot;
     request.node = node;

@@ -22,6 +22,10 @@ export class Meter {
   retries = 0;
   held = 0;
   slowReadersCut = 0;
+  nearHits = 0;
+  nearFills = 0;
+  nearInvalidations = 0;
+  nearDrops = 0;
   readonly #requestsByGroup = new Float64Array(COMMAND_GROUPS.length);
   readonly #errors = new Map<string, number>();
   readonly #buckets = COMMAND_GROUPS.map(() => new Float64Array(LATENCY_BOUNDS_US.length + 1));

@@ -362,6 +362,10 @@ function cacheUsage(service: CacheService): CacheUsage {
     retries: meter.retries,
     held: meter.held,
     slowReadersCut: meter.slowReadersCut,
+    nearHits: meter.nearHits,
+    nearFills: meter.nearFills,
+    nearInvalidations: meter.nearInvalidations,
+    nearDrops: meter.nearDrops,
     nodes: router.nodes
       .filter((node) => node.known)
       .map((node) => {

@@ -75,6 +75,16 @@ export class SessionReplies implements RequestSink {
     return this.#pending;
   }
 
+  /** The one that is answered next. */
+  get oldest(): Request | null {
+    return this.#head;
+  }
+
+  /** The place of the next one (Request.sequence). */
+  get nextSequence(): number {
+    return this.#sequence + 1;
+  }
+
   get empty(): boolean {
     return this.#head === null;
   }

@@ -16,6 +16,8 @@ import type { PlannedCommand } from './command-book.ts';
 import { PLAN_FORWARD } from './command-plan.ts';
 import { SMALL_BYTES, type MemoryHolder } from './io/client-memory.ts';
 import type { Turn } from './io/turn.ts';
+import { NEAR_PASSED, NEAR_SERVED, type NearSession } from './near-cache/near-cache.ts';
+import type { NearView } from './near-cache/near-view.ts';
 import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
 import { NO_COMMAND } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
@@ -38,7 +40,7 @@ import {
 /** Invalidations that may wait behind replies, requests included. */
 const PUSHES_MAXIMUM = 100_000;
 
-export class Session implements InputOwner, OutputOwner, MemoryHolder {
+export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSession {
   readonly id: number;
   readonly service: CacheService;
   readonly socket: Socket;
@@ -58,6 +60,8 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
   lastCommand: PlannedCommand | null = null;
   commands = 0;
   memoryCounted = false;
+  /** Null: it has asked for nothing since the cache has a near cache. */
+  nearView: NearView | null = null;
 
   readonly #router: CacheRouter;
   readonly #turn: Turn;
@@ -190,6 +194,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
       (this.reader && mayWrite(planned))
     ) {
       const taken = this.service.commands.dispatch(this, planned, buf, start, end, args);
+      router.near?.passed(this, planned);
       if (this.#replies.full) this.#stalls.begin(STALL_FULL);
       if ((this.client.transaction?.queued.sizeBytes ?? 0) > SMALL_BYTES) this.noteMemory();
       return taken;
@@ -199,6 +204,10 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     const slot = slotOf(planned.command, buf, args, limits.keyMaximumBytes);
     if (slot === KEY_TOO_LONG) return this.service.commands.refuseSize(this, args);
     if (!this.inStep()) return false;
+    if (router.near !== null) {
+      const near = router.near.take(this, planned, buf, start, end, args, slot);
+      if (near !== NEAR_PASSED) return near === NEAR_SERVED;
+    }
     this.commands++;
     this.lastCommand = planned;
     this.lastCommandUs = this.#turn.nowUs;
@@ -272,6 +281,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
       request.part = planned.groupIndex;
       request.repeatable = planned.repeatable;
       request.weight = planned.weight;
+      request.staysInSlot = planned.staysInSlot;
     } else {
       request.part = -1;
     }
@@ -328,6 +338,36 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder {
     const place = this.reserve(null);
     place.weight = weight;
     this.complete(place, bytes);
+  }
+
+  /** See NearSession. */
+  answerNear(planned: PlannedCommand, requestBytes: number, reply: Buffer): void {
+    this.commands++;
+    this.lastCommand = planned;
+    this.lastCommandUs = this.#turn.nowUs;
+    if (!this.#replies.empty) {
+      this.complete(this.reserve(planned, requestBytes), reply);
+      if (this.#replies.full) this.#stalls.begin(STALL_FULL);
+      return;
+    }
+    const { meter, heat } = this.#router;
+    meter.answered(planned.groupIndex, 0);
+    // Charged like any other, but no node's and so no slot's.
+    heat.count(NO_SLOT, planned.weight, requestBytes, reply.length);
+    this.#output.write(reply, 0, reply.length);
+  }
+
+  /** See NearSession. */
+  wait(): void {
+    this.#stalls.begin(STALL_BUSY);
+  }
+
+  get oldest(): Request | null {
+    return this.#replies.oldest;
+  }
+
+  get nextSequence(): number {
+    return this.#replies.nextSequence;
   }
 
   /** Keeps the place of the next reply; `complete` fills it. `sizeBytes`: what is under way in its stead. */

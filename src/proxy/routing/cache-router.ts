@@ -20,6 +20,7 @@ import type { Turn } from '../io/turn.ts';
 import { CommandWeights } from '../command-weights.ts';
 import type { Meter } from '../meter.ts';
 import { SlotHeat } from '../slot-heat.ts';
+import { NearCache } from '../near-cache/near-cache.ts';
 import { Connections } from './connections.ts';
 import type { Lane, LaneKind } from './lane.ts';
 import { NodeMap, type RouterNode } from './node-map.ts';
@@ -60,6 +61,8 @@ export class CacheRouter {
   /** Replies that wait for an older one of their session. */
   readonly stash = new Slab();
   readonly connections: Connections;
+  /** Null: the cache has none. */
+  near: NearCache | null = null;
 
   readonly #takeBack: TakeBack;
   readonly #questions: NodeQuestions;
@@ -106,6 +109,7 @@ export class CacheRouter {
       onLearned: () => this.#learnCommands(),
     });
     this.#adoptSeeds();
+    this.#keepNear();
     this.#housekeeping = setInterval(() => this.#keepHouse(), HOUSEKEEPING_MS);
     this.#housekeeping.unref();
     this.refresh();
@@ -126,6 +130,7 @@ export class CacheRouter {
   update(cache: TopologyCache): void {
     this.cache = cache;
     this.#adoptSeeds();
+    this.#keepNear();
     this.refresh();
   }
 
@@ -221,6 +226,7 @@ export class CacheRouter {
   close(): void {
     clearInterval(this.#housekeeping);
     this.#weights.close();
+    this.near?.close();
     this.#learner.close();
     this.connections.close();
     this.#takeBack.close();
@@ -232,6 +238,20 @@ export class CacheRouter {
       node.id = seed.id;
       if (!this.cache.sharding && !this.ready) node.primary = seed.role === 'primary';
     }
+  }
+
+  /** The users may be others now: what was kept for them is not given any more. */
+  #keepNear(): void {
+    const { near, connections } = this;
+    if (!this.cache.nearCache) {
+      near?.close();
+      this.near = null;
+      connections.executed = null;
+    } else if (near === null) {
+      const made = new NearCache(this);
+      this.near = made;
+      connections.executed = (request) => made.onExecuted(request);
+    } else near.dropAll();
   }
 
   /** The command table, once. True when it is known. */

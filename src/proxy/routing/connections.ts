@@ -44,6 +44,8 @@ const NOWHERE = { host: '127.0.0.1', port: 1 };
 export class Connections implements UpstreamOwner {
   /** The system user's: for the proxy's own questions. Never dropped. */
   readonly system: Lane;
+  /** Told of every reply to what may have changed something. */
+  executed: ((request: Request) => void) | null = null;
   /** Of the private ones, those whose requests have a deadline. */
   readonly bounded = new BoundedConnections((lane, node) => this.openLike(lane, node));
   readonly #parts: ConnectionsParts;
@@ -182,6 +184,10 @@ export class Connections implements UpstreamOwner {
     end: number,
   ): void {
     this.#parts.takeBack.onErrorReply(upstream, request, buf, start, end);
+  }
+
+  onExecuted(request: Request): void {
+    this.executed?.(request);
   }
 
   onLost(upstream: Upstream, request: Request, sent: boolean): void {

@@ -28,6 +28,8 @@ export interface AskOptions extends PromiseSinkOptions {
   /** See Request. */
   readonly alone?: boolean;
   readonly repeatable?: boolean;
+  /** See Request. */
+  readonly staysInSlot?: boolean;
   /** Replies that come before the one that counts (MULTI's and the QUEUEDs). */
   readonly preceding?: number;
 }
@@ -60,6 +62,7 @@ export class NodeQuestions {
       request.node = options.node ?? -1;
       request.slot = options.slot ?? NO_SLOT;
       request.repeatable = options.repeatable ?? true;
+      request.staysInSlot = options.staysInSlot ?? false;
       request.precedingReplies = options.preceding ?? 0;
       request.skipReplies = request.precedingReplies;
       if (fixed === null) this.#parts.route(request);

@@ -55,6 +55,8 @@ export class Request {
   slot = NO_SLOT;
   /** Executing it twice is harmless: it may be sent again when its outcome is unknown. */
   repeatable = false;
+  /** It touches no keys but those of its slot. */
+  staysInSlot = false;
   /** Replies that precede the one that counts (ASKING's, or MULTI's and QUEUEDs'). */
   skipReplies = 0;
   /** Of these, the ones that every try has: MULTI's and the QUEUEDs. */
@@ -121,6 +123,7 @@ export class RequestPool {
     request.command = null;
     request.slot = NO_SLOT;
     request.repeatable = false;
+    request.staysInSlot = false;
     request.skipReplies = 0;
     request.precedingReplies = 0;
     request.asking = false;

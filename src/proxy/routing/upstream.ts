@@ -15,6 +15,8 @@ import type { Flushable, Turn } from '../io/turn.ts';
 export interface UpstreamOwner {
   /** A reply that begins with `-`, the whole of it; the request is in no list any more. */
   onErrorReply(upstream: Upstream, request: Request, buf: Buffer, start: number, end: number): void;
+  /** A request that is not repeatable has been answered, and nobody has been told yet. */
+  onExecuted(request: Request): void;
   /** The connection is gone before the reply came. `sent`: the node may have executed it. */
   onLost(upstream: Upstream, request: Request, sent: boolean): void;
   /** A RESP3 push, or any reply that no request waits for (MONITOR's lines). */
@@ -227,6 +229,7 @@ export class Upstream implements Flushable {
     if (this.#head === null) this.#tail = null;
     head.nextUpstream = null;
     this.pending--;
+    if (!head.repeatable) this.#owner.onExecuted(head);
     if (mode === REPLY_STREAMED) {
       head.sink!.onLastPiece(head, chunk, start, end);
       return;
