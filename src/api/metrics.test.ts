@@ -44,6 +44,8 @@ const usage: CacheUsage = {
 const node: NodeStatus = {
   id: 'main-0',
   host: '127.0.0.1',
+  hostId: 'local',
+  zone: 'local',
   port: 21_000,
   pid: 1,
   shard: 0,

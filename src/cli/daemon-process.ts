@@ -24,6 +24,7 @@ const OTHERS_START_MS = 10_000;
 export interface DaemonOptions {
   readonly engineDir?: string | undefined;
   readonly engineBinary?: string | undefined;
+  readonly hosts?: string | undefined;
   readonly proxies?: number | undefined;
   readonly metricsPort?: number | undefined;
 }
@@ -117,6 +118,7 @@ function daemonArguments(dataDir: string, options: DaemonOptions): string[] {
     // The daemon works elsewhere: what is relative is relative to here.
     ['--engine-dir', options.engineDir && resolve(options.engineDir)],
     ['--engine-binary', options.engineBinary && resolve(options.engineBinary)],
+    ['--hosts', options.hosts && resolve(options.hosts)],
     ['--proxies', options.proxies],
     ['--metrics-port', options.metricsPort],
   ];

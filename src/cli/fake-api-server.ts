@@ -65,6 +65,8 @@ function fakeCache(spec: CacheSpec): CacheStatus {
       nodes.push({
         id: `${spec.name}-${shard}-${index}`,
         host: '127.0.0.1',
+        hostId: 'local',
+        zone: 'local',
         port: 30_000 + shard * 10 + index,
         pid: 40_000 + shard * 10 + index,
         shard,

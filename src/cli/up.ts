@@ -53,6 +53,7 @@ interface UpOptions extends DataDirOption {
   readonly metricsPort?: number;
   readonly engineDir?: string;
   readonly engineBinary?: string;
+  readonly hosts?: string;
 }
 
 export function registerUp(program: Command, terminal: Terminal): void {
@@ -71,7 +72,8 @@ export function registerUp(program: Command, terminal: Terminal): void {
         .option('--proxies <count>', 'proxy processes (default: one per core)', integer(1, 256))
         .option('--metrics-port <port>', 'port of /metrics', port)
         .option('--engine-binary <path>', 'a valkey-server to use instead of installing one')
-        .option('--engine-dir <dir>', 'where engines are installed'),
+        .option('--engine-dir <dir>', 'where engines are installed')
+        .option('--hosts <file>', 'JSON: the hosts, with their zones, that nodes are spread over'),
     ),
   ).action(async (options: UpOptions) => {
     process.exitCode = await up(options, terminal);

@@ -9,6 +9,8 @@ import { ensureDevelopmentCertificate } from './development-certificate.ts';
 import { Ports } from './ports.ts';
 import { evenRange } from './slot-ranges.ts';
 
+const here = () => ({ hostId: 'local', address: '127.0.0.1' });
+
 suite('checkSpec', () => {
   test('fills in what is left out; an unsharded cache has one shard', () => {
     assert.equal(checkSpec({ name: 'Main' }).name, 'main');
@@ -79,7 +81,7 @@ suite('admitCache', () => {
   test('each shard gets a primary and its replicas, everything its own name and port', async () => {
     const ports = new Ports();
     const spec = checkSpec({ name: 'a', shards: 2, replicas: 2 });
-    const { cache, nodes, users } = await admitCache(spec, ports, 5);
+    const { cache, nodes, users } = await admitCache(spec, ports, here, 5);
     ports.close();
     assert.equal(nodes.length, 6);
     assert.equal(new Set(nodes.flatMap(({ port, busPort }) => [port, busPort])).size, 12);
@@ -94,7 +96,7 @@ suite('admitCache', () => {
   test('off loopback the first user is off until it has a password', async () => {
     const ports = new Ports();
     const spec = checkSpec({ name: 'a', bind: '0.0.0.0', tls: 'required' });
-    const { users } = await admitCache(spec, ports, 5);
+    const { users } = await admitCache(spec, ports, here, 5);
     ports.close();
     assert.deepEqual([users[0]!.enabled, users[0]!.nopass], [false, false]);
   });

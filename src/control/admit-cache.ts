@@ -4,7 +4,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { ZodError } from 'zod';
-import { LOCAL_HOST_ID } from '../engine/host.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { CacheSpec } from '../model/cache-spec.ts';
 import { readSpec } from '../model/read-spec.ts';
@@ -69,10 +68,23 @@ function checkCertificate(certFile: string, keyFile: string): void {
   }
 }
 
+/**
+ * Where a new node goes.
+ *
+ * @param shardHosts hosts of the nodes that its shard has already
+ * @param planned the nodes chosen before it
+ */
+export type Placement = (
+  role: NodeRecord['role'],
+  shardHosts: readonly string[],
+  planned: readonly NodeRecord[],
+) => { readonly hostId: string; readonly address: string };
+
 /** Takes the ports; the caller releases them if it does not keep the result. */
 export async function admitCache(
   spec: CacheSpec,
   ports: Ports,
+  place: Placement,
   nowMs: number,
 ): Promise<AdmittedCache> {
   const endpoint = await ports.endpointPair(spec.port, spec.readerPort, spec.bind);
@@ -80,13 +92,17 @@ export async function admitCache(
   const nodes: NodeRecord[] = [];
   const shards = firstShards(id, spec);
   for (const { shard } of shards) {
+    const shardHosts: string[] = [];
     for (let copy = 0; copy <= spec.replicas; copy++) {
-      const { port, busPort } = await ports.nodePair();
+      const role = copy === 0 ? 'primary' : 'replica';
+      const { hostId, address } = place(role, shardHosts, nodes);
+      shardHosts.push(hostId);
+      const { port, busPort } = await ports.nodePair(address);
       nodes.push({
         id: `${spec.name}-${id.slice(0, 4)}-${String(shard).padStart(4, '0')}-${copy}`,
         cacheId: id,
         shard,
-        role: copy === 0 ? 'primary' : 'replica',
+        role,
         port,
         busPort,
         clusterNodeId: null,
@@ -94,7 +110,7 @@ export async function admitCache(
         restarts: 0,
         aclVersion: 0,
         stopped: false,
-        hostId: LOCAL_HOST_ID,
+        hostId,
         engineLine: spec.engineVersion,
         leaving: false,
         askedAs: null,

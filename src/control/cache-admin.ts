@@ -58,7 +58,16 @@ export class CacheAdmin {
       // One that never came to be does not stand in the way of the next try.
       if (other !== undefined) await this.delete(other.name, () => undefined);
       await topology.ensureCertificate([spec]);
-      const admitted = await admitCache(spec, ports, Date.now());
+      const { hosts } = this.#deps.fleet;
+      const admitted = await admitCache(
+        spec,
+        ports,
+        (role, shardHosts, planned) => {
+          const hostId = hosts.place(store, role, shardHosts, planned);
+          return { hostId, address: hosts.address(hostId) };
+        },
+        Date.now(),
+      );
       const cache = { ...admitted.cache, engineFullVersion: engine.version };
       try {
         store.durable(() => {

@@ -28,6 +28,7 @@ import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
 import { HeatBoard } from './heat-board.ts';
+import { Hosts } from './hosts.ts';
 import { Journal, logStateSaved } from './journal.ts';
 import { Lanes } from './lanes.ts';
 import { NodeNews } from './node-news.ts';
@@ -48,8 +49,8 @@ import { WarmPool } from './warm-pool.ts';
 export interface ControlPlaneOptions {
   readonly paths: DataDirPaths;
   readonly engines: EnginesOptions;
-  /** Where nodes run. */
-  readonly host: Host;
+  /** Where nodes run. The first has the nodes of a data directory from before there were several. */
+  readonly hosts: readonly [Host, ...Host[]];
   /** Number of proxy processes. */
   readonly proxies: number;
   readonly proxyScriptPath: string;
@@ -93,7 +94,6 @@ export class ControlPlane {
     this.#store = new Store(paths.stateFile, logStateSaved(log));
     this.#journal = new Journal(this.#store.events, log);
     this.#lookup = new CacheLookup(this.#store, () => this.#stopping);
-    this.#topology = new TopologySource(this.#store, paths.tls);
     this.#engines = new Engines(options.engines, this.#store);
     this.#lanes = new Lanes(
       {
@@ -108,8 +108,12 @@ export class ControlPlane {
       journal: this.#journal,
       isStopping: () => this.#stopping,
     });
-    this.#fleet = new Fleet(options.host, this.#store, paths.nodes, news, log);
-    this.#pool = new WarmPool({ store: this.#store, host: options.host, ports: this.#ports, log });
+    const hosts = new Hosts(options.hosts, news, log);
+    this.#topology = new TopologySource(this.#store, paths.tls, ({ hostId }) =>
+      hosts.address(hostId),
+    );
+    this.#fleet = new Fleet(hosts, this.#store, paths.nodes, news, log);
+    this.#pool = new WarmPool({ store: this.#store, hosts, ports: this.#ports, log });
     this.#functions = new FunctionKeeper(this.#store, this.#fleet, log);
     this.#proxies = new ProxyFleet(
       { paths, proxies: options.proxies, scriptPath: options.proxyScriptPath },

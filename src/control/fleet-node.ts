@@ -62,7 +62,9 @@ export class FleetNode {
   readonly #watcher: NodeWatcher;
   readonly #log: Logger;
   #process: HostedNode | null = null;
+  #presumed = false;
   #link: NodeLink | null = null;
+  #password = '';
   #observation: NodeObservation | null = null;
   #peers: readonly ClusterPeer[] | null = null;
   #hasData = false;
@@ -75,6 +77,7 @@ export class FleetNode {
   /** A PING is under way, or there is no connection to send one on. */
   #owes = false;
   #pinging = false;
+  #feltAtMs = 0;
   #answeredAtMs = 0;
   /** Ends the questions that a node will not answer, once that is known. */
   #patience = new AbortController();
@@ -88,12 +91,22 @@ export class FleetNode {
     this.#log = log;
   }
 
+  /** Whether there may be a process: one on a host that cannot be reached may be. */
   get isAlive(): boolean {
-    return this.#process !== null;
+    return this.#process !== null || this.#presumed;
   }
 
   get pid(): number | null {
     return this.#process?.pid ?? null;
+  }
+
+  /** Its host could not be asked whether it runs. */
+  presume(): void {
+    this.#presumed = true;
+  }
+
+  get isPresumed(): boolean {
+    return this.#presumed;
   }
 
   get observation(): NodeObservation | null {
@@ -157,6 +170,8 @@ export class FleetNode {
   /** Takes a process as this node's, and connects to it. */
   async attach(process: HostedNode, password: string): Promise<void> {
     this.#process = process;
+    this.#presumed = false;
+    this.#password = password;
     this.#observation = null;
     this.#peers = null;
     this.#hasData = false;
@@ -166,9 +181,14 @@ export class FleetNode {
     this.#answeredAtMs = Date.now();
     this.#goneSinceMs = null;
     this.#startedAtMs = Date.now();
-    this.#link = new NodeLink(process, password, this.#log);
-    if (this.stopping) this.disconnect();
-    else await this.#link.open();
+    await this.connect();
+  }
+
+  /** Talks to its process, if it is not about to end. */
+  async connect(): Promise<void> {
+    if (this.#process === null || this.stopping) return;
+    this.#link = new NodeLink(this.#process, this.#password, this.#log);
+    await this.#link.open();
   }
 
   /** Talks to it no more; the process goes on. */
@@ -180,6 +200,7 @@ export class FleetNode {
   /** The process was ended. */
   ended(): void {
     this.#process = null;
+    this.#presumed = false;
     this.#observation = null;
     this.#quiet();
     this.#goneSinceMs = Date.now();
@@ -188,6 +209,7 @@ export class FleetNode {
   /** The process was seen to be gone. */
   died(): void {
     this.#process = null;
+    this.#presumed = false;
     this.disconnect();
     this.#observation = null;
     this.#quiet();
@@ -212,10 +234,15 @@ export class FleetNode {
     return this.#owes;
   }
 
-  /** Sends a PING unless one is under way. */
-  ping(): void {
+  /**
+   * Sends a PING unless one is under way.
+   *
+   * @param clockMs of PulseWatch
+   */
+  ping(clockMs: number): void {
     const process = this.#process;
     if (this.#pinging) return;
+    if (!this.#owes) this.#feltAtMs = clockMs;
     this.#owes = true;
     // Without a connection it owes one all the same: a process that is stopped takes no new ones.
     if (this.#link === null || !this.#link.isOpen) return;
@@ -233,13 +260,12 @@ export class FleetNode {
     );
   }
 
-  /**
-   * It owes an answer.
-   *
-   * @param elapsedMs since the last time; 0 when that proves nothing
-   */
-  feel(elapsedMs: number, activity: NodeActivity | null): void {
-    if (this.#owes) this.#felt({ elapsedMs, answered: false, activity });
+  /** It owes an answer still. */
+  feel(clockMs: number, activity: NodeActivity | null): void {
+    if (!this.#owes) return;
+    const elapsedMs = clockMs - this.#feltAtMs;
+    this.#feltAtMs = clockMs;
+    this.#felt({ elapsedMs, answered: false, activity });
   }
 
   #felt(sample: PulseSample): void {

@@ -8,6 +8,7 @@ import { NodeError } from '../engine/node-error.ts';
 import type { NodeStatus } from '../model/admin-api.ts';
 import { FleetNode, type NodeWatcher, type ObserveOptions } from './fleet-node.ts';
 import { hashSeedOf } from './hash-seed.ts';
+import type { Hosts } from './hosts.ts';
 import { NodeFiles } from './node-files.ts';
 import { unreachable } from './node-link.ts';
 import type { ClusterPeer, NodeObservation } from './node-observation.ts';
@@ -33,7 +34,7 @@ const POLL_MS = 1_000;
 const NODE_TIMEOUT_MS = 5_000;
 
 export class Fleet {
-  readonly #host: Host;
+  readonly hosts: Hosts;
   readonly #store: Store;
   /** What the nodes find when they start. */
   readonly files: NodeFiles;
@@ -41,19 +42,21 @@ export class Fleet {
   readonly #log: Logger;
   readonly #nodes = new Map<string, FleetNode>();
   #subscription: Disposable | null = null;
+  /** Hosts whose nodes have not been taken up yet. */
+  #unlisted: ReadonlySet<string> = new Set();
   readonly #pulses: PulseWatch;
   #poll: NodeJS.Timeout | null = null;
   #polling = false;
 
-  constructor(host: Host, store: Store, nodesDir: string, handlers: FleetHandlers, log: Logger) {
-    this.#host = host;
+  constructor(hosts: Hosts, store: Store, nodesDir: string, handlers: FleetHandlers, log: Logger) {
+    this.hosts = hosts;
     this.#store = store;
     this.files = new NodeFiles(nodesDir, log);
     this.#handlers = handlers;
     this.#log = log;
     this.#pulses = new PulseWatch({
       nodes: () => this.#nodes.values(),
-      activity: (nodeIds) => this.#host.activity(nodeIds),
+      activity: (nodes) => this.hosts.activity(nodes.flatMap((node) => this.#placeOf(node.id))),
       log,
     });
   }
@@ -61,18 +64,29 @@ export class Fleet {
   /** Finds the nodes of the store that run, and begins to watch. Touches none of them. */
   async adopt(): Promise<void> {
     // Before the first is found: one that ends while we look is told too.
-    this.#subscription = this.#host.onNodeEnd((end) => this.#ended(end));
-    const wanted = new Map(this.#store.nodes().map((node) => [node.id, node]));
-    for (const id of wanted.keys()) this.#node(id);
-    const found = await this.#host.list();
+    this.#subscription = this.hosts.onNodeEnd((end) => this.#ended(end));
+    for (const node of this.#store.nodes()) this.#node(node.id);
+    await this.#take(new Set(this.hosts.all.map(({ id }) => id)));
+    this.#poll = setInterval(() => void this.#pollAll(), POLL_MS);
+    this.#poll.unref();
+    this.#pulses.start();
+  }
+
+  /** Takes up what runs on these hosts; of those that do not answer, everything may run, and they are asked again. */
+  async #take(hostIds: ReadonlySet<string>): Promise<void> {
+    const wanted = this.#store.nodes().filter((node) => hostIds.has(node.hostId));
+    const byId = new Map(wanted.map((node) => [node.id, node]));
+    const { nodes: found, unreached } = await this.hosts.list();
     await Promise.all(
       found.map(async (running) => {
-        const node = wanted.get(running.nodeId);
+        if (!hostIds.has(running.hostId) || this.pid(running.nodeId) !== null) return;
+        const node = byId.get(running.nodeId);
         if (node === undefined) {
           if (this.#store.warm.has(running.nodeId)) return;
           // Left by a cache whose deletion, or whose creation, was cut short.
           this.#log.warn({ node: running.nodeId, pid: running.pid }, 'stopping a node of no cache');
-          await this.#host.stopNode(running.nodeId, { graceMs: 0, forget: true });
+          const stop = { graceMs: 0, forget: true };
+          await this.hosts.on(running.hostId, (host) => host.stopNode(running.nodeId, stop));
           return;
         }
         await this.#attach(node, running);
@@ -80,14 +94,25 @@ export class Fleet {
         await this.observe(node.id);
       }),
     );
-    this.#poll = setInterval(() => void this.#pollAll(), POLL_MS);
-    this.#poll.unref();
-    this.#pulses.start();
+    this.#unlisted = new Set(unreached.filter((id) => hostIds.has(id)));
+    for (const node of wanted) {
+      const fleetNode = this.#node(node.id);
+      if (this.#unlisted.has(node.hostId)) fleetNode.presume();
+      else if (fleetNode.isPresumed) {
+        fleetNode.died();
+        this.#handlers.onExit(node.id);
+      }
+    }
   }
 
-  /** The machine that a node is started on, where nothing else is said. */
-  get hostId(): string {
-    return this.#host.id;
+  /** Where a node listens. @throws NodeError HOST_UNKNOWN */
+  address(node: Pick<NodeRecord, 'hostId'>): string {
+    return this.hosts.address(node.hostId);
+  }
+
+  /** Nothing of its host answers. */
+  isOnLostHost(nodeId: string): boolean {
+    return this.#placeOf(nodeId).some(({ hostId }) => this.hosts.isLost(hostId));
   }
 
   isAlive(nodeId: string): boolean {
@@ -154,16 +179,21 @@ export class Fleet {
         this.#store.shards.get(cache.id, node.shard),
         hashSeedOf(this.#store),
         options.replicaOf,
+        (one) => this.address(one),
       );
       let running: HostedNode;
       try {
-        running = await this.#host.startNode(request, options.signal);
+        running = await this.hosts.on(node.hostId, (host) =>
+          host.startNode(request, options.signal),
+        );
       } catch (error) {
         // Without them is better than not at all, should it be they that it stumbles over.
         const mayBeThem = error instanceof NodeError && error.code === 'NODE_START_FAILED' && loads;
         if (!mayBeThem) throw error;
         this.files.writeFunctions(node.id, null);
-        running = await this.#host.startNode(request, options.signal);
+        running = await this.hosts.on(node.hostId, (host) =>
+          host.startNode(request, options.signal),
+        );
       }
       this.files.writeFunctions(node.id, null);
       await this.#attach(node, running);
@@ -187,15 +217,20 @@ export class Fleet {
     const node = this.#node(nodeId);
     node.stopping = true;
     node.disconnect();
-    await this.#host.stopNode(nodeId, { graceMs });
-    node.ended();
-    node.stopping = false;
+    try {
+      await this.#onHostOf(nodeId, (host) => host.stopNode(nodeId, { graceMs }));
+      node.ended();
+    } finally {
+      node.stopping = false;
+      // One that could not be ended goes on.
+      await node.connect();
+    }
   }
 
   /** Stops it if need be and removes what it has on disk. */
   async remove(nodeId: string, graceMs: number): Promise<void> {
     await this.stop(nodeId, graceMs);
-    await this.#host.stopNode(nodeId, { forget: true });
+    await this.#onHostOf(nodeId, (host) => host.stopNode(nodeId, { forget: true }));
     this.#nodes.delete(nodeId);
   }
 
@@ -268,11 +303,23 @@ export class Fleet {
     if (!node.stopping && !end.requested) this.#handlers.onExit(end.nodeId);
   }
 
+  /** The host of a node of a cache; none for one that is no more. */
+  #placeOf(nodeId: string): { nodeId: string; hostId: string }[] {
+    const node = this.#store.node(nodeId);
+    return node === undefined ? [] : [{ nodeId, hostId: node.hostId }];
+  }
+
+  async #onHostOf(nodeId: string, work: (host: Host) => Promise<void>): Promise<void> {
+    for (const { hostId } of this.#placeOf(nodeId)) await this.hosts.on(hostId, work);
+  }
+
   async #pollAll(): Promise<void> {
     // One round at a time: a hung node is asked once per timeout, not once per second.
     if (this.#polling) return;
     this.#polling = true;
     await Promise.all([...this.#nodes.keys()].map((nodeId) => this.observe(nodeId)));
+    await this.hosts.lookForLost();
+    if (this.#unlisted.size > 0) await this.#take(this.#unlisted).catch(() => undefined);
     this.#polling = false;
   }
 }

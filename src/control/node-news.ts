@@ -3,6 +3,7 @@
  * nothing: that is for whoever looks.
  */
 import type { FleetHandlers } from './fleet.ts';
+import type { HostWatcher } from './hosts.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
 import type { Store } from './store.ts';
@@ -16,7 +17,7 @@ export interface NodeNewsDependencies {
   isStopping(): boolean;
 }
 
-export class NodeNews implements FleetHandlers {
+export class NodeNews implements FleetHandlers, HostWatcher {
   readonly #deps: NodeNewsDependencies;
 
   constructor(deps: NodeNewsDependencies) {
@@ -70,6 +71,28 @@ export class NodeNews implements FleetHandlers {
       `node ${nodeId} answers again, after ${seconds(silentMs)}`,
     );
     this.onRoleChange(nodeId);
+  }
+
+  onHostLost(hostId: string): void {
+    const nodes = this.#nodesOn(hostId);
+    this.#deps.journal.event(
+      null,
+      'host-lost',
+      `host ${hostId} cannot be reached: whether its ${nodes.length} nodes run is not known; shards whose primary is there are left to the engine's quorum`,
+    );
+  }
+
+  onHostFound(hostId: string, lostForMs: number): void {
+    this.#deps.journal.event(
+      null,
+      'host-found',
+      `host ${hostId} can be reached again, after ${seconds(lostForMs)}`,
+    );
+    for (const node of this.#nodesOn(hostId)) this.onRoleChange(node.id);
+  }
+
+  #nodesOn(hostId: string): NodeRecord[] {
+    return this.#deps.store.nodes().filter((node) => node.hostId === hostId);
   }
 
   /** The lane that runs already is looking, or will see it at its next look. */

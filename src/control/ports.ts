@@ -8,6 +8,7 @@
  */
 import { createServer, type Server } from 'node:net';
 import { readFileSync } from 'node:fs';
+import { portTaken } from '../engine/port-check.ts';
 import { ControlError } from './control-error.ts';
 
 /** Node ports: above 20000, away from well-known services, and below the kernel's range for outgoing connections. */
@@ -28,12 +29,17 @@ export class Ports {
     this.#cursor = NODE_PORT_FIRST + 2 * Math.floor((random() * span) / 2);
   }
 
-  /** A free pair for a node: its port and its cluster bus port, both reserved. */
-  async nodePair(): Promise<{ port: number; busPort: number }> {
+  /**
+   * A free pair for a node: its port and its cluster bus port, both reserved. No two nodes of a data directory have the
+   * same, whatever their hosts.
+   *
+   * @param address where the node listens
+   */
+  async nodePair(address = '127.0.0.1'): Promise<{ port: number; busPort: number }> {
     for (let tries = 0; tries < 6_000; tries++) {
       const port = this.#cursor;
       this.#cursor = port + 3 > this.#nodePortLast ? NODE_PORT_FIRST : port + 2;
-      if (await this.#take([port, port + 1], ['127.0.0.1'])) return { port, busPort: port + 1 };
+      if (await this.#take([port, port + 1], [address])) return { port, busPort: port + 1 };
     }
     throw new ControlError(
       'ServiceUnavailable',
@@ -105,7 +111,9 @@ export class Ports {
         !this.#reservations.has(port) &&
         (await this.#reserve(port)) &&
         (taken.push(port),
-        (await Promise.all(binds.map((bind) => canBind(port, bind)))).every(Boolean));
+        (await Promise.all(binds.map((bind) => portTaken(bind, port)))).every(
+          (taken) => taken === null,
+        ));
       if (!free) {
         this.release(taken);
         return false;
@@ -124,14 +132,6 @@ export class Ports {
     }
     return ok;
   }
-}
-
-/** Whether nothing listens on `port` of `bind`, and we may. */
-async function canBind(port: number, bind: string): Promise<boolean> {
-  const server = createServer();
-  const ok = await listens(server, { port, host: bind, exclusive: true });
-  if (ok) await new Promise<void>((resolve) => server.close(() => resolve()));
-  return ok;
 }
 
 /** Tries any free port of `bind`. */

@@ -11,8 +11,8 @@ import type { FleetNode } from './fleet-node.ts';
 
 export interface PulseWatchParts {
   nodes(): Iterable<FleetNode>;
-  /** Of the nodes named; those that no host can tell of are left out. */
-  activity(nodeIds: readonly string[]): Promise<readonly NodeActivity[]>;
+  /** Of these nodes; those that no host can tell of are left out. */
+  activity(nodes: readonly FleetNode[]): Promise<readonly NodeActivity[]>;
   readonly log: Logger;
 }
 
@@ -26,6 +26,8 @@ export class PulseWatch {
   readonly #parts: PulseWatchParts;
   #timer: NodeJS.Timeout | null = null;
   #lastMs = 0;
+  /** Time in which this process ran as it should: silence is counted in it. */
+  #clockMs = 0;
   #looking = false;
   /** Where the next round's first PING goes. */
   #cursor = 0;
@@ -49,34 +51,36 @@ export class PulseWatch {
     const nowMs = performance.now();
     const tookMs = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
-    const elapsedMs = tookMs - TICK_MS > LATE_MS ? 0 : tookMs;
+    if (tookMs - TICK_MS <= LATE_MS) this.#clockMs += tookMs;
     const watched = [...this.#parts.nodes()].filter((node) => node.isWatched);
     const owing = watched.filter((node) => node.owesAnswer);
     this.#ask(watched);
     if (owing.length === 0) return;
     // Timers go before sockets in a turn of the event loop: what has come by now is read first.
-    setImmediate(() => void this.#look(owing, elapsedMs));
+    setImmediate(() => void this.#look(owing));
   }
 
   #ask(watched: readonly FleetNode[]): void {
     const count = Math.min(watched.length, NODES_PER_TICK);
-    for (let i = 0; i < count; i++) watched[(this.#cursor + i) % watched.length]!.ping();
+    for (let i = 0; i < count; i++)
+      watched[(this.#cursor + i) % watched.length]!.ping(this.#clockMs);
     this.#cursor = watched.length === 0 ? 0 : (this.#cursor + count) % watched.length;
   }
 
-  async #look(asked: readonly FleetNode[], elapsedMs: number): Promise<void> {
+  async #look(asked: readonly FleetNode[]): Promise<void> {
     if (this.#looking) return;
     const owing = asked.filter((node) => node.isWatched && node.owesAnswer);
     if (owing.length === 0) return;
     this.#looking = true;
+    const clockMs = this.#clockMs;
     let activities: readonly NodeActivity[] = [];
     try {
-      activities = await this.#parts.activity(owing.map(({ id }) => id));
+      activities = await this.#parts.activity(owing);
     } catch (error) {
       this.#parts.log.warn({ err: error }, 'no host says what its nodes do');
     }
     this.#looking = false;
     const byNode = new Map(activities.map((activity) => [activity.nodeId, activity]));
-    for (const node of owing) node.feel(elapsedMs, byNode.get(node.id) ?? null);
+    for (const node of owing) node.feel(clockMs, byNode.get(node.id) ?? null);
   }
 }

@@ -194,6 +194,7 @@ export class ShardKeeper {
       busy: fleet.isBusy(node.id),
       hasData: fleet.hasData(node.id),
       hangs: alive ? fleet.hangs(node.id) : null,
+      hostLost: fleet.isOnLostHost(node.id),
       silentMs: fleet.silentForMs(node.id),
       observed:
         alive && fleet.hangs(node.id) === null

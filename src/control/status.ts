@@ -34,7 +34,9 @@ function nodeStatus(node: NodeRecord, all: readonly NodeRecord[], fleet: Fleet):
   const head = primary === undefined ? null : fleet.observation(primary.id);
   return {
     id: node.id,
-    host: '127.0.0.1',
+    host: fleet.address(node),
+    hostId: node.hostId,
+    zone: fleet.hosts.get(node.hostId).zone,
     port: node.port,
     pid: fleet.pid(node.id),
     shard: node.shard,

@@ -35,6 +35,7 @@ type NodePatch = Partial<
     | 'stopped'
     | 'engineLine'
     | 'leaving'
+    | 'hostId'
   >
 >;
 
@@ -58,6 +59,7 @@ const NODE_COLUMNS: Record<keyof NodePatch, string> = {
   stopped: 'stopped',
   engineLine: 'engine_line',
   leaving: 'leaving',
+  hostId: 'host_id',
 };
 
 export class Store {

@@ -26,6 +26,7 @@ export function isServed(cache: CacheRecord): boolean {
 /**
  * @param version from Store.nextTopologyVersion
  * @param parts every cache with its nodes and users
+ * @param address of a node: where it listens
  */
 export function topologyOf(
   version: number,
@@ -35,12 +36,15 @@ export function topologyOf(
     readonly users: readonly CacheUser[];
   }[],
   developmentCertificate: DevelopmentCertificate,
+  address: (node: NodeRecord) => string,
 ): Topology {
   return {
     version,
     caches: parts
       .filter(({ cache }) => isServed(cache))
-      .map(({ cache, nodes, users }) => cachePart(cache, nodes, users, developmentCertificate)),
+      .map(({ cache, nodes, users }) =>
+        cachePart(cache, nodes, users, developmentCertificate, address),
+      ),
   };
 }
 
@@ -49,6 +53,7 @@ function cachePart(
   nodes: readonly NodeRecord[],
   users: readonly CacheUser[],
   developmentCertificate: DevelopmentCertificate,
+  address: (node: NodeRecord) => string,
 ): TopologyCache {
   const { spec } = cache;
   return {
@@ -79,7 +84,7 @@ function cachePart(
       .filter((node) => !node.leaving)
       .map((node) => ({
         id: node.id,
-        host: '127.0.0.1',
+        host: address(node),
         port: node.port,
         shard: node.shard,
         role: node.role,

@@ -2,16 +2,20 @@
 import type { CacheSpec } from '../model/cache-spec.ts';
 import type { Topology } from '../model/topology.ts';
 import type { Store } from './store.ts';
+import type { NodeRecord } from './store-records.ts';
 import { developmentCertificatePaths, topologyOf } from './topology-of.ts';
 
 export class TopologySource {
   readonly #store: Store;
   readonly #tlsDir: string;
+  readonly #address: (node: NodeRecord) => string;
   #current: Topology;
 
-  constructor(store: Store, tlsDir: string) {
+  /** @param address of a node: where it listens */
+  constructor(store: Store, tlsDir: string, address: (node: NodeRecord) => string) {
     this.#store = store;
     this.#tlsDir = tlsDir;
+    this.#address = address;
     this.#current = this.#make(store.topologyVersion());
   }
 
@@ -43,6 +47,7 @@ export class TopologySource {
         users: this.#store.users(cache.id),
       })),
       developmentCertificatePaths(this.#tlsDir),
+      this.#address,
     );
   }
 }

@@ -11,11 +11,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { AdminClient } from '../engine/admin-client.ts';
-import type { Host, HostedNode } from '../engine/host.ts';
+import type { HostedNode } from '../engine/host.ts';
 import type { EngineLine } from '../model/cache-spec.ts';
 import { SYSTEM_USER_NAME } from '../model/user.ts';
 import { aclLines } from './acl-rules.ts';
 import { hashSeedOf } from './hash-seed.ts';
+import { announceOf } from './node-request.ts';
+import type { Hosts } from './hosts.ts';
 import type { Ports } from './ports.ts';
 import type { Store } from './store.ts';
 import type { WarmNodeRecord } from './store-records.ts';
@@ -39,7 +41,7 @@ export interface PoolStatus extends WarmClass {
 
 export interface WarmPoolDependencies {
   readonly store: Store;
-  readonly host: Host;
+  readonly hosts: Hosts;
   readonly ports: Ports;
   readonly log: Logger;
 }
@@ -66,9 +68,10 @@ export class WarmPool {
 
   /** Takes up the warm nodes that a daemon before this one has left. */
   async adopt(): Promise<void> {
-    const { store, host, log } = this.#deps;
-    this.#subscription = host.onNodeEnd(({ nodeId }) => this.#ended(nodeId));
-    const running = new Map((await host.list()).map((process) => [process.nodeId, process]));
+    const { store, hosts, log } = this.#deps;
+    this.#subscription = hosts.onNodeEnd(({ nodeId }) => this.#ended(nodeId));
+    const { nodes } = await hosts.list();
+    const running = new Map(nodes.map((process) => [process.nodeId, process]));
     await Promise.all(
       store.warm.all().map(async (record) => {
         const process = running.get(record.id);
@@ -180,24 +183,29 @@ export class WarmPool {
   }
 
   async #launch(id: string, wanted: WarmClass): Promise<void> {
-    const { store, host, ports } = this.#deps;
-    const { port, busPort } = await ports.nodePair();
+    const { store, hosts, ports } = this.#deps;
+    // As a primary's place is chosen: even over zones, for nobody knows yet what it will be.
+    const hostId = hosts.place(store, 'primary', []);
+    const { port, busPort } = await ports.nodePair(hosts.address(hostId));
     const { engineLine, databases } = wanted;
-    const record: WarmNodeRecord = { id, hostId: host.id, engineLine, databases, port, busPort };
+    const record: WarmNodeRecord = { id, hostId, engineLine, databases, port, busPort };
     // Before its process is there: one that is found later must be known to be ours.
     store.warm.insert(record);
     try {
-      const process = await host.startNode({
-        nodeId: id,
-        version: engineLine,
-        port,
-        clusterEnabled: true,
-        clusterBusPort: busPort,
-        clusterNodeTimeoutMs: JOINING_NODE_TIMEOUT_MS,
-        databases,
-        aclLines: aclLines([], this.#secret()),
-        hashSeed: hashSeedOf(store),
-      });
+      const process = await hosts.on(hostId, (host) =>
+        host.startNode({
+          nodeId: id,
+          version: engineLine,
+          port,
+          ...announceOf(host.address),
+          clusterEnabled: true,
+          clusterBusPort: busPort,
+          clusterNodeTimeoutMs: JOINING_NODE_TIMEOUT_MS,
+          databases,
+          aclLines: aclLines([], this.#secret()),
+          hashSeed: hashSeedOf(store),
+        }),
+      );
       await this.#admit(record, process);
     } catch (error) {
       await this.#remove(record);
@@ -227,9 +235,10 @@ export class WarmPool {
   }
 
   async #remove(record: WarmNodeRecord): Promise<void> {
-    const { store, host, ports, log } = this.#deps;
+    const { store, hosts, ports, log } = this.#deps;
     try {
-      await host.stopNode(record.id, { graceMs: 0, forget: true });
+      const stop = { graceMs: 0, forget: true };
+      await hosts.on(record.hostId, (host) => host.stopNode(record.id, stop));
     } catch (error) {
       log.warn({ node: record.id, err: error }, 'a warm node cannot be removed');
     }

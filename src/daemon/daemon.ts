@@ -14,11 +14,11 @@ import { metricsRenderer } from '../api/metrics.ts';
 import { startAdminServer, startMetricsServer, type MetricsServer } from '../api/admin-server.ts';
 import { ControlPlane } from '../control/control-plane.ts';
 import { findEngine } from '../engine/catalogue.ts';
-import { LocalHost } from '../engine/local-host.ts';
 import { messageOf } from '../lib/errors.ts';
 import { dataDirPaths, defaultDataDir, defaultEngineDir } from '../model/data-dir.ts';
 import { DataDirLock } from './data-dir-lock.ts';
 import { openDaemonLog } from './daemon-log.ts';
+import { localHosts } from './local-hosts.ts';
 
 /** The port of the Prometheus exporter for Redis and Valkey: where a scraper's configuration has it already. */
 const DEFAULT_METRICS_PORT = 9121;
@@ -30,6 +30,7 @@ const { values } = parseArgs({
     'data-dir': { type: 'string' },
     'engine-dir': { type: 'string' },
     'engine-binary': { type: 'string' },
+    hosts: { type: 'string' },
     proxies: { type: 'string' },
     'metrics-port': { type: 'string' },
     'proxy-script': { type: 'string' },
@@ -67,10 +68,7 @@ async function main(): Promise<void> {
   const control = new ControlPlane({
     paths,
     engines,
-    host: new LocalHost({
-      dataDir: paths.root,
-      findEngine: (version) => findEngine(version, engines),
-    }),
+    hosts: localHosts(values.hosts, paths, (version) => findEngine(version, engines)),
     proxies: integerOption('proxies', 1, 256) ?? availableParallelism(),
     proxyScriptPath: resolve(
       values['proxy-script'] ?? fileURLToPath(new URL('./proxy.ts', import.meta.url)),

@@ -1,6 +1,7 @@
 /**
  * A machine that runs nodes, as the control plane sees it. What it says holds for this machine (local-host.ts) and for
- * others reached through an agent: plain data in and out, no handles, and every request may be repeated.
+ * others reached through an agent: plain data in and out, no handles, and every request may be repeated. One that cannot
+ * be reached answers each of them with NodeError HOST_UNREACHABLE.
  */
 import type { NodeSettings } from './node-config.ts';
 
@@ -67,7 +68,12 @@ export interface StopRequest {
 
 export interface Host {
   readonly id: string;
+  /** Hosts of one zone may be lost together. */
   readonly zone: string;
+  /** Where its nodes listen, and are reached from everywhere. */
+  readonly address: string;
+  /** What its nodes may use; does not change. */
+  readonly cores: number;
   /**
    * Starts a node, or returns the one that runs under this id.
    *

@@ -9,13 +9,14 @@
  */
 import { spawn } from 'node:child_process';
 import { chmod, mkdir, open, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { EngineInstallation } from './catalogue.ts';
+import { LOCAL_HOST_ID } from './host.ts';
 import { clusterBusPort, nodeFiles, renderNodeConfig, type NodeSettings } from './node-config.ts';
 import { NodeError } from './node-error.ts';
 import { pingNode } from './node-ping.ts';
+import { portTaken } from './port-check.ts';
 import {
   findProcesses,
   ownsListener,
@@ -35,6 +36,7 @@ export interface NodeExit {
 
 export interface RunningNode extends ProcessIdentity {
   readonly nodeId: string;
+  readonly hostId: string;
   /** Where we reach it; a node that listens on all addresses is reached over loopback. */
   readonly host: string;
   readonly port: number;
@@ -50,6 +52,10 @@ export interface LaunchOptions {
   /** How long the first answer may take. A node that answers that it is loading counts as started. */
   readonly startTimeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Recorded with the node: hosts of one machine share its directories. */
+  readonly hostId?: string;
+  /** A network namespace of this machine (`ip netns`) to start it in. Needs root. */
+  readonly netns?: string;
 }
 
 const START_TIMEOUT_MS = 10_000;
@@ -59,6 +65,7 @@ const LOG_TAIL_LINES = 8;
 
 const stateSchema = z.object({
   nodeId: z.string(),
+  hostId: z.string().default(LOCAL_HOST_ID),
   host: z.string(),
   port: z.number(),
   version: z.string(),
@@ -89,7 +96,9 @@ export async function launchNode(
   }
   await checkPortFree(settings, host);
   const { version } = installation;
-  const state = { nodeId: settings.nodeId, host, port: settings.port, version, logFile };
+  const { nodeId, port } = settings;
+  const { hostId = LOCAL_HOST_ID, netns } = options;
+  const state = { nodeId, hostId, host, port, version, logFile };
   const log = await prepareDirectory(settings, installation, state)
     .then(() => open(logFile, 'a', 0o600))
     .catch((cause: Error) => {
@@ -112,16 +121,15 @@ export async function launchNode(
     const said = tail === '' ? '' : ` Its log ends with:\n${tail}`;
     return new NodeError(code, `Node ${settings.nodeId} ${what}.${said}`, { cause });
   };
-  const child = spawn(
-    installation.command[0] ?? '',
-    [...installation.command.slice(1), files.config],
-    {
-      detached: true,
-      cwd: dir,
-      stdio: ['ignore', log.fd, log.fd],
-      env: nodeEnvironment(process.env),
-    },
-  );
+  // `ip netns exec` becomes the engine's process: the pid, and what is known by it, stay.
+  const inNamespace = netns === undefined ? [] : ['ip', 'netns', 'exec', netns];
+  const [program = '', ...words] = [...inNamespace, ...installation.command, files.config];
+  const child = spawn(program, words, {
+    detached: true,
+    cwd: dir,
+    stdio: ['ignore', log.fd, log.fd],
+    env: nodeEnvironment(process.env),
+  });
   // Before anything is awaited: these events do not wait for their listeners.
   const exited = new Promise<NodeExit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
@@ -166,16 +174,20 @@ export async function launchNode(
 /**
  * Finds the node of a directory if its process lives, whoever started it.
  *
- * @returns undefined if there is none
+ * @returns undefined if there is none, or it is another host's
  */
-export async function adoptNode(dir: string): Promise<RunningNode | undefined> {
+export async function adoptNode(
+  dir: string,
+  hostId = LOCAL_HOST_ID,
+): Promise<RunningNode | undefined> {
   const files = nodeFiles(dir);
   const state = await readFile(files.state, 'utf8').catch(() => undefined);
   if (state === undefined) return undefined;
+  const known = stateSchema.parse(JSON.parse(state));
+  if (known.hostId !== hostId) return undefined;
   const found = findNodeProcess(dir, await readPid(files.pid));
   if (found === undefined) return undefined;
   const { pid, startTicks } = found;
-  const known = stateSchema.parse(JSON.parse(state));
   const exited = watchProcess({ pid, startTicks }, known.host, known.port).then(() => ({
     code: null,
     signal: null,
@@ -275,17 +287,11 @@ async function readPid(file: string): Promise<number | undefined> {
 async function checkPortFree(settings: NodeSettings, host: string): Promise<void> {
   const bus = clusterBusPort(settings);
   for (const port of bus === undefined ? [settings.port] : [settings.port, bus]) {
-    await new Promise<void>((resolve, reject) => {
-      const server = createServer();
-      server.once('error', (cause: NodeJS.ErrnoException) => {
-        if (cause.code === 'EADDRINUSE') reject(portInUse(port, cause));
-        else {
-          const message = `Node ${settings.nodeId} cannot listen on ${host}:${port} (${cause.message}).`;
-          reject(new NodeError('NODE_START_FAILED', message, { cause }));
-        }
-      });
-      server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
-    });
+    const cause = await portTaken(host, port);
+    if (cause === null) continue;
+    if (cause.code === 'EADDRINUSE') throw portInUse(port, cause);
+    const message = `Node ${settings.nodeId} cannot listen on ${host}:${port} (${cause.message}).`;
+    throw new NodeError('NODE_START_FAILED', message, { cause });
   }
 }
 

@@ -1,5 +1,4 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { EngineInstallation } from './catalogue.ts';
@@ -16,12 +15,20 @@ import {
 import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
 import { isNodeId } from './node-config.ts';
 import { NodeError } from './node-error.ts';
+import { portTaken, tryConnect } from './port-check.ts';
 import { writePrivateFile } from './private-file.ts';
 import { readActivity } from './process-activity.ts';
 
 export interface LocalHostOptions {
   readonly id?: string;
   readonly zone?: string;
+  /** Where its nodes listen. Default 127.0.0.1. */
+  readonly address?: string;
+  /** The network namespace that stands for this host; none: the one we are in. */
+  readonly netns?: string;
+  /** What its nodes may use, where that is less than what the machine has. */
+  readonly cores?: number;
+  readonly memoryBytes?: number;
   /** Nodes live in `<dataDir>/nodes/<nodeId>/`. */
   readonly dataDir: string;
   /** The engine for a version, as the catalogue's findEngine gives it. */
@@ -35,11 +42,20 @@ export interface LocalHostOptions {
 
 const DEFAULT_PORTS = [12_000, 21_999] as const;
 const BUS_OFFSET = 10_000;
+/** A machine that is there refuses connections to it. */
+const CLOSED_PORT = 1;
+const REACH_TIMEOUT_MS = 400;
 
-/** This machine as a host. */
+/**
+ * This machine as a host, or a network namespace of it that stands for another machine: what cannot be reached over its
+ * network cannot be asked or told anything either, as it would be with an agent.
+ */
 export class LocalHost implements Host {
   readonly id: string;
   readonly zone: string;
+  readonly address: string;
+  readonly cores: number;
+  readonly #options: LocalHostOptions;
   readonly #nodesDir: string;
   readonly #findEngine: LocalHostOptions['findEngine'];
   readonly #ports: readonly [number, number];
@@ -54,6 +70,9 @@ export class LocalHost implements Host {
   constructor(options: LocalHostOptions) {
     this.id = options.id ?? LOCAL_HOST_ID;
     this.zone = options.zone ?? 'local';
+    this.address = options.address ?? '127.0.0.1';
+    this.cores = Math.min(availableParallelism(), options.cores ?? Number.POSITIVE_INFINITY);
+    this.#options = options;
     this.#nodesDir = join(resolve(options.dataDir), 'nodes');
     this.#findEngine = options.findEngine;
     this.#ports = options.ports ?? DEFAULT_PORTS;
@@ -61,8 +80,10 @@ export class LocalHost implements Host {
 
   startNode(request: NodeRequest, signal?: AbortSignal): Promise<HostedNode> {
     return this.#inTurn(request.nodeId, async () => {
+      await this.#requireReachable();
       const running = this.#nodes.get(request.nodeId) ?? (await this.#adopt(request.nodeId));
       if (running !== undefined) return this.#describe(running);
+      const { netns } = this.#options;
       const { version, aclLines, port: wantedPort, ...settings } = request;
       const engine = await this.#findEngine(version);
       const port = wantedPort ?? (await this.#reservePort(request.clusterEnabled));
@@ -71,8 +92,18 @@ export class LocalHost implements Host {
         const aclFile = aclLines === undefined ? undefined : await writeAcl(dir, aclLines);
         const node = await launchNode(
           engine,
-          { ...settings, dir, port, ...(aclFile === undefined ? {} : { aclFile }) },
-          signal === undefined ? {} : { signal },
+          {
+            bind: [this.address],
+            ...settings,
+            dir,
+            port,
+            ...(aclFile === undefined ? {} : { aclFile }),
+          },
+          {
+            hostId: this.id,
+            ...(netns === undefined ? {} : { netns }),
+            ...(signal === undefined ? {} : { signal }),
+          },
         );
         this.#track(node);
         return this.#describe(node);
@@ -84,6 +115,7 @@ export class LocalHost implements Host {
 
   stopNode(nodeId: string, request: StopRequest = {}): Promise<void> {
     return this.#inTurn(nodeId, async () => {
+      await this.#requireReachable();
       const node = this.#nodes.get(nodeId) ?? (await this.#adopt(nodeId));
       if (node !== undefined) {
         this.#stopping.add(nodeId);
@@ -98,6 +130,7 @@ export class LocalHost implements Host {
   }
 
   async list(): Promise<HostedNode[]> {
+    await this.#requireReachable();
     const names = await readdir(this.#nodesDir).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;
@@ -115,14 +148,17 @@ export class LocalHost implements Host {
   async capacity(): Promise<HostCapacity> {
     // Without a limit the constraint is 0, or a number beyond any machine.
     const limitBytes = process.constrainedMemory() || Number.POSITIVE_INFINITY;
+    const { memoryBytes = limitBytes } = this.#options;
+    const mayUseBytes = Math.min(totalmem(), limitBytes, memoryBytes);
     return {
-      cores: availableParallelism(),
-      memoryBytes: Math.min(totalmem(), limitBytes),
-      freeMemoryBytes: process.availableMemory(),
+      cores: this.cores,
+      memoryBytes: mayUseBytes,
+      freeMemoryBytes: Math.min(process.availableMemory(), mayUseBytes),
     };
   }
 
   async activity(nodeIds: readonly string[]): Promise<NodeActivity[]> {
+    await this.#requireReachable();
     return nodeIds.flatMap((nodeId) => {
       const node = this.#nodes.get(nodeId);
       const activity = node === undefined ? undefined : readActivity(node);
@@ -136,7 +172,7 @@ export class LocalHost implements Host {
   }
 
   async #adopt(nodeId: string): Promise<RunningNode | undefined> {
-    const node = await adoptNode(this.#dirOf(nodeId));
+    const node = await adoptNode(this.#dirOf(nodeId), this.id);
     if (node !== undefined) this.#track(node);
     return node;
   }
@@ -149,6 +185,14 @@ export class LocalHost implements Host {
       const end: NodeEnd = { nodeId: node.nodeId, pid: node.pid, requested, code, signal };
       for (const listener of this.#listeners) listener(end);
     });
+  }
+
+  /** @throws NodeError HOST_UNREACHABLE */
+  async #requireReachable(): Promise<void> {
+    if (this.#options.netns === undefined) return;
+    const answer = await tryConnect(this.address, CLOSED_PORT, REACH_TIMEOUT_MS);
+    if (answer !== 'unreachable') return;
+    throw new NodeError('HOST_UNREACHABLE', `Host ${this.id} (${this.address}) cannot be reached.`);
   }
 
   #inTurn<T>(nodeId: string, work: () => Promise<T>): Promise<T> {
@@ -172,8 +216,9 @@ export class LocalHost implements Host {
       // Reserved before it is tried, so that two starts at once do not find the same one.
       if (this.#reservedPorts.has(port)) continue;
       this.#reservedPorts.add(port);
-      if ((await isPortFree(port)) && (!withBus || (await isPortFree(port + BUS_OFFSET))))
-        return port;
+      const wanted = withBus ? [port, port + BUS_OFFSET] : [port];
+      const taken = await Promise.all(wanted.map((one) => portTaken(this.address, one)));
+      if (taken.every((one) => one === null)) return port;
       this.#reservedPorts.delete(port);
     }
     throw new NodeError(
@@ -200,15 +245,4 @@ async function writeAcl(dir: string, lines: readonly string[]): Promise<string> 
   // It holds password hashes.
   await writePrivateFile(file, lines.map((line) => `${line}\n`).join(''));
   return file;
-}
-
-function isPortFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: '127.0.0.1', port, exclusive: true }, () => {
-      const bound = (server.address() as AddressInfo).port === port;
-      server.close(() => resolve(bound));
-    });
-  });
 }

@@ -14,7 +14,10 @@ export type NodeErrorCode =
   | 'NODE_UNREACHABLE'
   | 'NODE_TIMEOUT'
   | 'NODE_CONNECTION_CLOSED'
-  | 'NODE_REPLIED_ERROR';
+  | 'NODE_REPLIED_ERROR'
+  /** Nothing of that machine answers: what runs there is not known, and cannot be changed. */
+  | 'HOST_UNREACHABLE'
+  | 'HOST_UNKNOWN';
 
 /** Raised by everything that handles a node. */
 export class NodeError extends SpringtideError<NodeErrorCode> {}

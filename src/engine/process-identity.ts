@@ -92,7 +92,8 @@ export function findProcesses(argument: string): ProcessStat[] {
 /** Whether the process holds a TCP socket that listens on the port: tells a server from one that was there before it. */
 export function ownsListener(pid: number, port: number): boolean {
   const inodes = new Set<string>();
-  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+  // Of its own network namespace, which need not be ours.
+  for (const table of [`/proc/${pid}/net/tcp`, `/proc/${pid}/net/tcp6`]) {
     for (const inode of parseListeners(readProcFile(table) ?? '', port))
       inodes.add(`socket:[${inode}]`);
   }

@@ -46,6 +46,9 @@ export type CacheState = 'creating' | 'available' | 'modifying' | 'deleting' | '
 export interface NodeStatus {
   readonly id: string;
   readonly host: string;
+  /** The machine it runs on, and where that is. */
+  readonly hostId: string;
+  readonly zone: string;
   readonly port: number;
   readonly pid: number | null;
   readonly shard: number;

@@ -23,6 +23,8 @@ export interface DataDirPaths {
   readonly root: string;
   /** SQLite: the control plane's state. */
   readonly stateFile: string;
+  /** The hosts that `up --hosts` named last (host-spec.ts). */
+  readonly hostsFile: string;
   /** Node directories, `<nodes>/<nodeId>/`. */
   readonly nodes: string;
   /** Unix sockets and pid files. */
@@ -46,6 +48,7 @@ export function dataDirPaths(root: string): DataDirPaths {
   return {
     root,
     stateFile: join(root, 'state.sqlite'),
+    hostsFile: join(root, 'hosts.json'),
     nodes: join(root, 'nodes'),
     run,
     apiSocket: join(run, 'api.sock'),

@@ -19,6 +19,59 @@ export interface Placement {
   readonly rejected: readonly string[];
 }
 
+/** What the order of hosts depends on; `nodes` and `primaries` of any cache, warm ones among the nodes. */
+export interface RankedHost {
+  readonly id: string;
+  readonly zone: string;
+  readonly cores: number;
+  readonly nodes: number;
+  readonly primaries: number;
+  /** 0..1 and above; a last word among hosts that are alike. */
+  readonly busy: number;
+}
+
+/**
+ * Best first: the copies of a shard apart, over zones and then over hosts; the primaries even over zones and then over
+ * hosts, a core counting as a core, for they do most of the work; then where there is least.
+ *
+ * @param shardHosts hosts of the nodes that the shard has already, one entry a node
+ */
+export function rankHosts<Host extends RankedHost>(
+  hosts: readonly Host[],
+  role: 'primary' | 'replica',
+  shardHosts: readonly string[],
+): Host[] {
+  const zoneOf = new Map(hosts.map(({ id, zone }) => [id, zone]));
+  const inZone = (zone: string, what: 'nodes' | 'primaries') => {
+    const members = hosts.filter((host) => host.zone === zone);
+    const sum = (of: (host: Host) => number) =>
+      members.reduce((total, host) => total + of(host), 0);
+    return sum((host) => host[what]) / sum(({ cores }) => cores);
+  };
+  const copies = (holds: (hostId: string) => boolean) => shardHosts.filter(holds).length;
+  const costs = new Map(
+    hosts.map((host) => [
+      host.id,
+      [
+        copies((id) => zoneOf.get(id) === host.zone),
+        copies((id) => id === host.id),
+        ...(role === 'primary'
+          ? [inZone(host.zone, 'primaries'), host.primaries / host.cores]
+          : []),
+        inZone(host.zone, 'nodes'),
+        host.nodes / host.cores,
+        host.busy,
+      ],
+    ]),
+  );
+  const compare = (a: Host, b: Host) => {
+    const [costsOfA, costsOfB] = [costs.get(a.id)!, costs.get(b.id)!];
+    const at = costsOfA.findIndex((cost, i) => cost !== costsOfB[i]);
+    return at < 0 ? (a.id < b.id ? -1 : 1) : costsOfA[at]! - costsOfB[at]!;
+  };
+  return [...hosts].sort(compare);
+}
+
 /** Null: no host has the memory. A shard's nodes share a host only where there is no other. */
 export function placeNode(
   hosts: readonly CapacityHost[],
@@ -27,27 +80,19 @@ export function placeNode(
   const shardHosts = new Set(request.shardHosts);
   const zones = new Set(hosts.filter((host) => shardHosts.has(host.id)).map((host) => host.zone));
   const fitting = hosts.filter((host) => host.freeMemoryBytes >= request.memoryBytes);
-  const ranked = fitting
-    .map((host) => ({
-      host,
-      sameHost: shardHosts.has(host.id),
-      sameZone: zones.has(host.zone),
-      zonePrimaries: primariesInZone(hosts, host.zone, request),
-      primaries: (request.primariesByHost[host.id] ?? 0) / host.cores,
+  const ranked = rankHosts(
+    fitting.map((host) => ({
+      ...host,
+      primaries: request.primariesByHost[host.id] ?? 0,
       busy: host.cpuUtilisation ?? host.ioThreadsInUse / host.cores,
-      nodes: host.nodes / host.cores,
-    }))
-    .sort(
-      (a, b) =>
-        Number(a.sameHost) - Number(b.sameHost) ||
-        Number(a.sameZone) - Number(b.sameZone) ||
-        (request.role === 'primary'
-          ? a.zonePrimaries - b.zonePrimaries || a.primaries - b.primaries
-          : 0) ||
-        a.nodes - b.nodes ||
-        a.busy - b.busy ||
-        (a.host.id < b.host.id ? -1 : 1),
-    );
+    })),
+    request.role,
+    request.shardHosts,
+  ).map((host) => ({
+    host,
+    sameHost: shardHosts.has(host.id),
+    sameZone: zones.has(host.zone),
+  }));
   const best = ranked[0];
   if (best === undefined) return null;
   return {
@@ -85,15 +130,4 @@ export function choosePoolNode<T extends { readonly hostId: string }>(
   );
   const node = pool.find((one) => one.hostId === placement?.hostId);
   return node === undefined || placement === null ? null : { node, placement };
-}
-
-function primariesInZone(
-  hosts: readonly CapacityHost[],
-  zone: string,
-  request: PlacementRequest,
-): number {
-  const inZone = hosts.filter((host) => host.zone === zone);
-  const primaries = inZone.reduce((sum, host) => sum + (request.primariesByHost[host.id] ?? 0), 0);
-  const cores = inZone.reduce((sum, host) => sum + host.cores, 0);
-  return primaries / Math.max(1, cores);
 }

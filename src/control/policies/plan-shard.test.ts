@@ -23,6 +23,7 @@ const primary = (id: string, over: Partial<ShardNodeView> = {}): ShardNodeView =
   busy: false,
   hasData: false,
   hangs: null,
+  hostLost: false,
   silentMs: 0,
   observed: observed({ role: 'primary', primaryId: null, slots: 5461 }),
   ...over,
@@ -165,6 +166,8 @@ suite('planShard', () => {
       { kind: 'fence-node', nodeId: 'a' },
     ]);
     assert.deepEqual(kinds(view([silent(FENCE_AFTER_MS), replica('b', gone)])), []);
+    const far = { ...silent(FENCE_AFTER_MS), hostLost: true };
+    assert.deepEqual(kinds(view([far, replica('b')])), []);
   });
 });
 
@@ -178,6 +181,7 @@ suite('planShard, whatever the shard looks like', () => {
         busy: fc.boolean(),
         hasData: fc.boolean(),
         hangs: fc.constantFrom(null, 'is stopped'),
+        hostLost: fc.boolean(),
         silentMs: fc.nat(20_000),
         observed: fc.option(
           fc.record({

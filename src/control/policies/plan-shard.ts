@@ -88,6 +88,8 @@ function reclaim(view: ShardView, empty: ShardNodeView): PlannedStep[] {
  * cannot, with fewer shards or none), it is ended too.
  */
 function planSilentPrimary(view: ShardView, silent: ShardNodeView): PlannedStep[] {
+  // Nobody there can be told to end it, and nobody else may say that it has ended: two might take writes then.
+  if (silent.hostLost) return [];
   const candidates = rankCandidates(view);
   const inStep = candidates.some((node) => node.observed!.linkUp);
   const isDue = silent.silentMs >= FENCE_AFTER_MS || (silent.hangs !== null && inStep);

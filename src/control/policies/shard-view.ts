@@ -14,6 +14,8 @@ export interface ShardNodeView {
   readonly observed: ObservedShardNode | null;
   /** What its process does instead of answering, as its host says; null: it answers, is busy, or nobody can tell. */
   readonly hangs: string | null;
+  /** Nothing of the machine that it runs on answers. */
+  readonly hostLost: boolean;
   /** How long it has not answered, asked again and again; 0 for one that answers. */
   readonly silentMs: number;
   /** A replica that had the whole of its primary's data at least once since its process started. */

@@ -33,7 +33,7 @@ export async function enterCluster(
   store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
   await Promise.all(
     liveMembers(context, node).map((other) =>
-      fleet.call(node.id, ['CLUSTER', 'MEET', '127.0.0.1', other.port, other.busPort]),
+      fleet.call(node.id, ['CLUSTER', 'MEET', fleet.address(other), other.port, other.busPort]),
     ),
   );
   const known = (peers: readonly ClusterPeer[], id: string | null) =>

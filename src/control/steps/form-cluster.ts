@@ -82,7 +82,13 @@ async function handOutSlots(context: StepContext, node: NodeRecord): Promise<voi
 
 async function introduce(context: StepContext, nodes: readonly NodeRecord[]): Promise<void> {
   const meet = (from: NodeRecord, to: NodeRecord) =>
-    context.fleet.call(from.id, ['CLUSTER', 'MEET', '127.0.0.1', to.port, to.busPort]);
+    context.fleet.call(from.id, [
+      'CLUSTER',
+      'MEET',
+      context.fleet.address(to),
+      to.port,
+      to.busPort,
+    ]);
   if (nodes.length <= MESH_MAX_NODES) {
     await Promise.all(nodes.flatMap((from, i) => nodes.slice(i + 1).map((to) => meet(from, to))));
     return;

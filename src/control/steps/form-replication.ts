@@ -8,7 +8,9 @@ export async function formReplication(context: StepContext): Promise<void> {
   const primary = nodes.find((node) => node.role === 'primary')!;
   const replicas = nodes.filter((node) => node !== primary);
   await Promise.all(
-    replicas.map((node) => fleet.call(node.id, ['REPLICAOF', '127.0.0.1', primary.port])),
+    replicas.map((node) =>
+      fleet.call(node.id, ['REPLICAOF', fleet.address(primary), primary.port]),
+    ),
   );
   await waitUntil(
     'the replicas copying the primary',

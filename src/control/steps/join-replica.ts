@@ -22,7 +22,7 @@ export async function joinReplica(
   if (node === undefined || primary === undefined) return;
   if (!fleet.isAlive(node.id) || !fleet.isAlive(primary.id)) return;
   if (cache.spec.sharding) await joinCluster(context, node, primary);
-  else await fleet.call(node.id, ['REPLICAOF', '127.0.0.1', primary.port]);
+  else await fleet.call(node.id, ['REPLICAOF', fleet.address(primary), primary.port]);
   await fleet.observe(node.id, { cluster: cache.spec.sharding });
   context.event('node-joined', `node ${node.id} follows ${primary.id} in shard ${node.shard}`);
 }

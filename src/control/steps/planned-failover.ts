@@ -104,6 +104,6 @@ async function followUnsharded(context: StepContext, node: NodeRecord): Promise<
   const { store, fleet, cache } = context;
   const others = store.nodes(cache.id).filter((other) => other.id !== node.id);
   await Promise.allSettled(
-    others.map((other) => fleet.call(other.id, ['REPLICAOF', '127.0.0.1', node.port])),
+    others.map((other) => fleet.call(other.id, ['REPLICAOF', fleet.address(node), node.port])),
   );
 }

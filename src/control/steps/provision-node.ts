@@ -24,17 +24,24 @@ export interface NewNode {
 
 /** @throws NodeError, EngineError; nothing is left behind then that the next try, or the next daemon, does not find */
 export async function provisionNode(context: StepContext, wanted: NewNode): Promise<NodeRecord> {
-  const { cache, pool } = context;
+  const { cache, pool, fleet, store } = context;
+  const shardHosts = store
+    .nodes(cache.id)
+    .filter(({ shard, leaving }) => shard === wanted.shard && !leaving)
+    .map(({ hostId }) => hostId);
+  const hostIds = fleet.hosts.rank(store, wanted.role, shardHosts);
+  const rankOf = (hostId: string) =>
+    hostIds.includes(hostId) ? hostIds.indexOf(hostId) : hostIds.length;
   const warm = cache.spec.sharding
-    ? pool.take({ engineLine: wanted.engineLine, databases: cache.spec.databases })
+    ? pool.take({ engineLine: wanted.engineLine, databases: cache.spec.databases }, rankOf)
     : null;
-  if (warm === null) return startCold(context, wanted);
+  if (warm === null) return startCold(context, wanted, shardHosts);
   try {
     return await adopt(context, wanted, warm);
   } catch (error) {
     context.log.warn({ node: warm.record.id, err: error }, 'a warm node cannot be used');
     await pool.giveUp(warm);
-    return startCold(context, wanted);
+    return startCold(context, wanted, shardHosts);
   }
 }
 
@@ -68,12 +75,17 @@ async function adopt(
   return node;
 }
 
-async function startCold(context: StepContext, wanted: NewNode): Promise<NodeRecord> {
+async function startCold(
+  context: StepContext,
+  wanted: NewNode,
+  shardHosts: readonly string[],
+): Promise<NodeRecord> {
   const { store, fleet, ports, cache, signal } = context;
+  const hostId = fleet.hosts.place(store, wanted.role, shardHosts);
   const node = nodeRecord(context, wanted, {
     id: wanted.id,
-    hostId: fleet.hostId,
-    ...(await ports.nodePair()),
+    hostId,
+    ...(await ports.nodePair(fleet.hosts.address(hostId))),
   });
   store.insertNode(node);
   const functions = await functionsOf(context, node);

@@ -49,7 +49,7 @@ export async function reclaimSlots(
   }
   await Promise.all(
     others.map((other) =>
-      fleet.call(node.id, ['CLUSTER', 'MEET', '127.0.0.1', other.port, other.busPort]),
+      fleet.call(node.id, ['CLUSTER', 'MEET', fleet.address(other), other.port, other.busPort]),
     ),
   );
   await fleet.call(node.id, ['CLUSTER', 'BUMPEPOCH']).catch(() => undefined);

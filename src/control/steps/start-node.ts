@@ -3,6 +3,7 @@ import { NodeError } from '../../engine/node-error.ts';
 import { functionsOf } from '../functions-of.ts';
 import type { Step } from '../step.ts';
 import { countStart } from './count-start.ts';
+import type { NodeRecord } from '../store-records.ts';
 import type { StepContext } from '../step-context.ts';
 
 export async function startNode(
@@ -24,13 +25,11 @@ export async function startNode(
   try {
     await fleet.start(cache, node, options);
   } catch (error) {
-    // Somebody took the port between our choosing it and the node's start. One that nobody knows yet may move.
-    const movable =
-      !cache.formed && error instanceof NodeError && error.code === 'NODE_PORT_IN_USE';
-    if (!movable) throw error;
-    const { port, busPort } = await context.ports.nodePair();
+    const hostId = newPlace(context, step, node, error);
+    if (hostId === null) throw error;
+    const { port, busPort } = await context.ports.nodePair(fleet.hosts.address(hostId));
     context.ports.release([node.port, node.busPort]);
-    store.updateNode(node.id, { port, busPort });
+    store.updateNode(node.id, { port, busPort, hostId });
     node = store.node(node.id)!;
     await fleet.start(cache, node, options);
   }
@@ -42,4 +41,24 @@ export async function startNode(
   if (countStart(context, node)) {
     context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
   }
+}
+
+/** Where a node may be started that cannot be where it was; null: nowhere else, or that would not help. */
+function newPlace(
+  { store, fleet, cache }: StepContext,
+  step: Extract<Step, { kind: 'start-node' }>,
+  node: NodeRecord,
+  error: unknown,
+): string | null {
+  if (!(error instanceof NodeError)) return null;
+  // Somebody took the port between our choosing it and the node's start. One that nobody knows yet may move.
+  if (error.code === 'NODE_PORT_IN_USE') return cache.formed ? null : node.hostId;
+  // Its machine is lost. It has nothing there that would be missed if nobody knows it, or if it is a replica.
+  const isStranger = step.identity === 'fresh' || step.replicaOf !== null;
+  if (error.code !== 'HOST_UNREACHABLE' || !isStranger) return null;
+  const shardHosts = store
+    .nodes(cache.id)
+    .filter(({ id, shard }) => shard === node.shard && id !== node.id)
+    .map(({ hostId }) => hostId);
+  return fleet.hosts.rank(store, node.role, shardHosts)[0] ?? null;
 }

@@ -35,7 +35,7 @@ export async function takeOver(
     // One that does not answer now is found following the wrong node at the next look.
     await Promise.allSettled(
       others.map((other) =>
-        fleet.call(other.id, ['REPLICAOF', '127.0.0.1', node.port], COMMAND_TIMEOUT_MS),
+        fleet.call(other.id, ['REPLICAOF', fleet.address(node), node.port], COMMAND_TIMEOUT_MS),
       ),
     );
   }
