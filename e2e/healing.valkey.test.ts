@@ -1,8 +1,6 @@
-/** A real daemon, real proxies and nodes, value-checked traffic, and nodes that hang, are busy, or die many at once. */
+/** A real daemon, real proxies and nodes, value-checked traffic, and nodes that hang or are busy. */
 import assert from 'node:assert/strict';
-import { suite, test, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { suite, test } from 'node:test';
 import {
   eventually,
   primaryOf,
@@ -10,18 +8,17 @@ import {
   TestDaemon,
 } from '../src/daemon/fixtures/test-daemon.ts';
 import { readProcess } from '../src/engine/process-identity.ts';
-import type { CacheEvent } from '../src/model/admin-api.ts';
-import { CheckedTraffic } from './harness/checked-traffic.ts';
-import { RawClient } from './harness/raw-client.ts';
-
-const PROXY = fileURLToPath(new URL('../src/daemon/proxy.ts', import.meta.url));
-const CONNECTIONS = 12;
-/** What a primary acknowledged in this time before its end may not have left its socket: asynchronous replication. */
-const REPLICATION_WINDOW_MS = 500;
+import {
+  eventsAfter,
+  firstEvents,
+  lastEvent,
+  REAL_PROXIES,
+  underTraffic,
+} from './harness/daemon-traffic.ts';
 
 for (const sharding of [true, false]) {
   suite(`healing of ${sharding ? 'a sharded' : 'an unsharded'} cache under traffic`, () => {
-    const daemon = TestDaemon.forSuite(null, [`--proxy-script=${PROXY}`]);
+    const daemon = TestDaemon.forSuite(null, [REAL_PROXIES]);
 
     test('it is created', async () => {
       await daemon.create({
@@ -36,7 +33,7 @@ for (const sharding of [true, false]) {
       const before = await daemon.healthy('main');
       const stopped = primaryOf(before, 0);
       const after = await lastEvent(daemon);
-      await underTraffic(t, daemon, async () => {
+      await underTraffic(t, daemon, 'main', async () => {
         process.kill(stopped.pid!, 'SIGSTOP');
         await eventually(
           'the takeover',
@@ -45,7 +42,7 @@ for (const sharding of [true, false]) {
         await daemon.healthy('main');
       });
       assert.equal(readProcess(stopped.pid!), undefined);
-      const [hung, fenced, failover] = await events(daemon, after, [
+      const [hung, fenced, failover] = await firstEvents(daemon, after, [
         'node-hung',
         'node-fenced',
         'failover',
@@ -60,13 +57,13 @@ for (const sharding of [true, false]) {
       const before = await daemon.healthy('main');
       const stopped = replicaOf(before, 0);
       const after = await lastEvent(daemon);
-      await underTraffic(t, daemon, async () => {
+      await underTraffic(t, daemon, 'main', async () => {
         process.kill(stopped.pid!, 'SIGSTOP');
         await eventually('its end', () => Promise.resolve(!readProcess(stopped.pid!)));
         await daemon.healthy('main');
       });
       assert.equal(primaryOf(await daemon.cache('main'), 0).pid, primaryOf(before, 0).pid);
-      const [fenced] = await events(daemon, after, ['node-fenced']);
+      const [fenced] = await firstEvents(daemon, after, ['node-fenced']);
       assert.match(fenced!.message, /replica of shard 0, was stopped .* to be started again$/);
     });
 
@@ -81,9 +78,7 @@ for (const sharding of [true, false]) {
       assert.equal(await script, 'done');
       const healed = await daemon.healthy('main');
       assert.equal(primaryOf(healed, 0).pid, busy.pid);
-      const kinds = (await daemon.json<CacheEvent[]>('GET', `/v1/events?after=${after}`)).map(
-        ({ kind }) => kind,
-      );
+      const kinds = (await eventsAfter(daemon, after)).map(({ kind }) => kind);
       for (const kind of ['node-hung', 'node-fenced', 'failover']) assert.ok(!kinds.includes(kind));
     });
   });
@@ -95,49 +90,3 @@ local last = os.clock() + ARGV[1]
 while os.clock() < last do end
 return 'done'`;
 
-async function underTraffic(
-  t: TestContext,
-  daemon: TestDaemon,
-  disturb: () => Promise<void>,
-): Promise<CheckedTraffic> {
-  const { port } = daemon.topologyCache('main');
-  const traffic = new CheckedTraffic(
-    { connect: (options) => RawClient.connect(port, options) },
-    `traffic-${Date.now()}`,
-    CONNECTIONS,
-  );
-  traffic.start();
-  await delay(300);
-  const disturbedMs = performance.now();
-  await disturb();
-  await delay(300);
-  await traffic.stop();
-  t.diagnostic(traffic.report);
-  assert.deepEqual(traffic.wrong, []);
-  for (const lost of traffic.lost) {
-    assert.ok(Math.abs(lost.acknowledgedMs - disturbedMs) < REPLICATION_WINDOW_MS);
-  }
-  if (traffic.lost.length === 0) assert.equal(traffic.lostIncrements, 0);
-  for (const kind of traffic.errors.keys()) assert.equal(kind, 'INDOUBT');
-  return traffic;
-}
-
-async function lastEvent(daemon: TestDaemon): Promise<number> {
-  const all = await daemon.json<CacheEvent[]>('GET', '/v1/events');
-  return all.at(-1)!.id;
-}
-
-/** The first event of each kind after another one, once all are there. */
-async function events(
-  daemon: TestDaemon,
-  after: number,
-  kinds: readonly string[],
-): Promise<CacheEvent[]> {
-  let found: (CacheEvent | undefined)[] = [];
-  await eventually(`events ${kinds.join()}`, async () => {
-    const all = await daemon.json<CacheEvent[]>('GET', `/v1/events?after=${after}`);
-    found = kinds.map((kind) => all.find((event) => event.kind === kind));
-    return found.every((event) => event !== undefined);
-  });
-  return found.map((event) => event!);
-}
