@@ -89,4 +89,3 @@ const BUSY_SCRIPT = `
 local last = os.clock() + ARGV[1]
 while os.clock() < last do end
 return 'done'`;
-
