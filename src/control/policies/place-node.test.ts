@@ -5,7 +5,9 @@ import { rankHosts, type RankedHost } from './place-node.ts';
 
 /** Places all nodes of a cache, one after the other, as its creation does. */
 function place(hosts: readonly { id: string; zone: string }[], shards: number, copies: number) {
-  const load = new Map(hosts.map((host) => [host.id, { ...host, cores: 2, nodes: 0, primaries: 0, busy: 0 }]));
+  const load = new Map(
+    hosts.map((host) => [host.id, { ...host, cores: 2, nodes: 0, primaries: 0, busy: 0 }]),
+  );
   return Array.from({ length: shards }, () => {
     const shardHosts: string[] = [];
     for (let copy = 0; copy < copies; copy++) {
@@ -31,16 +33,14 @@ suite('rankHosts', () => {
   });
 
   test('the zone counts before the load', () => {
-    const [a, b] = ['east', 'west'].map(
-      (zone, i): RankedHost => ({
-        id: zone,
-        zone,
-        cores: 2,
-        nodes: 90 * i,
-        primaries: 50 * i,
-        busy: i,
-      }),
-    );
+    const [a, b] = ['east', 'west'].map((zone, i): RankedHost => ({
+      id: zone,
+      zone,
+      cores: 2,
+      nodes: 90 * i,
+      primaries: 50 * i,
+      busy: i,
+    }));
     const order = (role: 'primary' | 'replica', shardHosts: string[]) =>
       rankHosts([a!, b!], role, shardHosts).map(({ id }) => id);
     assert.deepEqual(order('replica', ['east']), ['west', 'east']);
