@@ -1,0 +1,127 @@
+/**
+ * Three hosts in namespaces of their own, one in each zone; one is cut off. Those that go on hold the majority of the
+ * primaries. A client on the cut side writes on, straight to its primary: what it loses is the engine's own bound.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import {
+  eventually,
+  primaryOf,
+  TestDaemon,
+  writeToShard,
+} from '../src/daemon/fixtures/test-daemon.ts';
+import { CLUSTER_NODE_TIMEOUT_MS } from '../src/engine/node-config.ts';
+import { readProcess } from '../src/engine/process-identity.ts';
+import type { NodeStatus } from '../src/model/admin-api.ts';
+import {
+  eventsAfter,
+  firstEvents,
+  lastEvent,
+  REAL_PROXIES,
+  underTraffic,
+} from './harness/daemon-traffic.ts';
+import type { DirectWrites } from './harness/direct-writer.ts';
+import { TestNetwork } from './harness/test-network.ts';
+
+const WRITER = fileURLToPath(new URL('harness/direct-writer.ts', import.meta.url));
+const missing = TestNetwork.missing();
+if (missing === null) suite('a partition', partition);
+else test('a partition', { skip: missing }, () => undefined);
+
+function partition(): void {
+  const network = TestNetwork.create(['east', 'middle', 'west']);
+  const dir = mkdtempSync(join(tmpdir(), 'springtide-hosts-'));
+  const file = join(dir, 'hosts.json');
+  writeFileSync(file, JSON.stringify(network.hosts));
+  const daemon = TestDaemon.forSuite(null, [REAL_PROXIES, `--hosts=${file}`]);
+  after(() => {
+    network.remove();
+    rmSync(dir, { recursive: true });
+  });
+
+  test('nodes run in the namespaces, and follow over them', async () => {
+    await daemon.create({ name: 'main', shards: 3, replicas: 1 });
+    const { nodes } = await daemon.healthy('main');
+    const primaries = nodes.filter(({ role }) => role === 'primary');
+    assert.equal(new Set(primaries.map(({ zone }) => zone)).size, 3);
+    for (const { pid, hostId } of nodes) assert.equal(netnsOf(pid!), hostId);
+  });
+
+  test('the majority goes on, the minority stops writing, and is taken back as replicas', async (t) => {
+    const key = await writeToShard(daemon, 'main', 0);
+    const before = await daemon.healthy('main');
+    const cutOff = primaryOf(before, 0);
+    const last = await lastEvent(daemon);
+    let cutAtMs = 0;
+    let writes: DirectWrites | null = null;
+    const allowed = ['INDOUBT', 'CLUSTERDOWN'];
+    const disturb = async () => {
+      const writing = writeBeside(cutOff, key);
+      await eventually('its first write', async () =>
+        /^\d+$/.test(String(await daemon.ask('main', cutOff, 'GET', key))),
+      );
+      cutAtMs = Date.now();
+      network.cut(cutOff.hostId);
+      const [lost] = await firstEvents(daemon, last, ['host-lost', 'failover']);
+      assert.match(lost!.message, new RegExp(`host ${cutOff.hostId} cannot be reached`));
+      writes = await writing;
+      assert.notEqual(primaryOf(await daemon.cache('main'), 0).id, cutOff.id);
+      // Nobody could say that it had ended, and it had not.
+      assert.ok(readProcess(cutOff.pid!));
+      network.join(cutOff.hostId);
+      await daemon.healthy('main');
+    };
+    await underTraffic(t, daemon, 'main', disturb, allowed);
+    const { acknowledged, acknowledgedAtMs, refusedWith } = writes!;
+    assert.equal(refusedWith, 'CLUSTERDOWN');
+    const found = Number(
+      await daemon.ask('main', primaryOf(await daemon.cache('main'), 0), 'GET', key),
+    );
+    t.diagnostic(
+      `the minority's primary took writes for ${acknowledgedAtMs - cutAtMs} ms after the cut; of ${acknowledged} that it acknowledged ${acknowledged - found} are lost`,
+    );
+    // The engine's own bound is the node timeout; the rest is this machine's.
+    assert.ok(acknowledgedAtMs - cutAtMs < 4 * CLUSTER_NODE_TIMEOUT_MS);
+    assert.ok(found < acknowledged);
+    const events = await eventsAfter(daemon, last);
+    assert.ok(!events.some(({ kind }) => kind === 'node-fenced' || kind === 'node-lost'));
+    const failovers = events.filter(
+      ({ kind, message }) => kind === 'failover' && /shard 0/.test(message),
+    );
+    assert.deepEqual(
+      failovers.map(({ message }) => /^the engine made/.test(message)),
+      [true],
+    );
+    const returned = (await daemon.cache('main')).nodes.find(({ id }) => id === cutOff.id)!;
+    assert.deepEqual([returned.role, returned.pid], ['replica', cutOff.pid]);
+  });
+
+  function writeBeside(node: NodeStatus, key: string): Promise<DirectWrites> {
+    const { netns } = network.hosts.find(({ id }) => id === node.hostId)!;
+    const { systemSecret } = daemon.topologyCache('main');
+    const words = [process.execPath, WRITER, node.host, String(node.port), key];
+    const child = spawn('ip', ['netns', 'exec', netns, ...words], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_SECRET: systemSecret },
+    });
+    after(() => child.kill('SIGKILL'));
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', () => resolve(JSON.parse(said) as DirectWrites));
+    });
+  }
+
+  /** The host whose namespace a process is in. */
+  function netnsOf(pid: number): string | undefined {
+    const inode = (path: string) => statSync(path).ino;
+    const own = inode(`/proc/${pid}/ns/net`);
+    return network.hosts.find(({ netns }) => inode(`/run/netns/${netns}`) === own)?.id;
+  }
+}
