@@ -1,4 +1,4 @@
-/** Proxies of this process. No control plane: the topology is given to each as the file that it would have kept. */
+/** Proxies of this process. No control plane but a test that stands for it: the topology is given to each as the file that it would have kept. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -7,6 +7,9 @@ import { allHandlers } from '../../src/proxy/handlers/all.ts';
 import { Proxy, type ProxyOptions } from '../../src/proxy/proxy.ts';
 import { SessionCommands } from '../../src/proxy/session-commands.ts';
 import { RawClient } from './raw-client.ts';
+
+/** Where a test that is their control plane listens, in the directory that is common to them. */
+export const CONTROL_SOCKET = 'control.sock';
 
 /**
  * Starts one of the proxies of a cache; resolves when it serves.
@@ -23,7 +26,7 @@ export async function startInProcessProxy(
   const proxy = new Proxy(
     {
       ...options,
-      controlSocket: join(dir, 'nobody.sock'),
+      controlSocket: join(dir, CONTROL_SOCKET),
       topologyFile,
       peerSocket: (of) => join(dir, `proxy-${of}.sock`),
       log: pino({ level: process.env['SPRINGTIDE_TEST_LOG'] ?? 'silent' }),

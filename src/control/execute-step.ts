@@ -8,6 +8,8 @@ import { fenceNode } from './steps/fence-node.ts';
 import { formCluster } from './steps/form-cluster.ts';
 import { formReplication } from './steps/form-replication.ts';
 import { joinReplica } from './steps/join-replica.ts';
+import { mendSlots } from './steps/mend-slots.ts';
+import { moveSlots } from './steps/move-slots.ts';
 import { plannedFailover } from './steps/planned-failover.ts';
 import { reclaimSlots } from './steps/reclaim-slots.ts';
 import { recordRoles } from './steps/record-roles.ts';
@@ -51,7 +53,7 @@ export async function executeStep(
   }
 }
 
-function dispatch(context: StepContext, step: Step): Promise<void> {
+function dispatch(context: StepContext, step: Step): Promise<unknown> {
   switch (step.kind) {
     case 'start-node':
       return startNode(context, step);
@@ -83,6 +85,10 @@ function dispatch(context: StepContext, step: Step): Promise<void> {
       return removeShard(context, step);
     case 'set-shard':
       return setShard(context, step);
+    case 'move-slots':
+      return moveSlots(context, step);
+    case 'mend-slots':
+      return mendSlots(context);
     case 'sync-users':
       return syncUsers(context, step);
   }

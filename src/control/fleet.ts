@@ -247,6 +247,15 @@ export class Fleet {
     return this.#known(nodeId).call(args, timeoutMs);
   }
 
+  /** As `call`, for arguments and replies that are not text. */
+  async callForBytes(
+    nodeId: string,
+    [command, ...args]: readonly [string, ...(string | number | Buffer)[]],
+    timeoutMs = NODE_TIMEOUT_MS,
+  ): Promise<unknown> {
+    return this.#known(nodeId).admin.callForBytes({ timeoutMs }, command, ...args);
+  }
+
   /** Asks a node for its role, offset and sizes (one round trip). Null when it does not answer in time. */
   async observe(nodeId: string, options: ObserveOptions = {}): Promise<NodeObservation | null> {
     return (await this.#nodes.get(nodeId)?.observe(options)) ?? null;

@@ -68,12 +68,17 @@ test('CLUSTER NODES: roles, failures, slots, also those on the move', () => {
     configEpoch: 4,
     slots: 0,
     slotRanges: [],
+    marks: [],
   });
   assert.equal(peers[1]!.myself, true);
   assert.equal(peers[1]!.slots, 5463);
   assert.deepEqual(peers[1]!.slotRanges, [
     { first: 5461, last: 10922 },
     { first: 100, last: 100 },
+  ]);
+  assert.deepEqual(peers[1]!.marks, [
+    { slot: 93, kind: 'importing', peerId: '292f' },
+    { slot: 77, kind: 'migrating', peerId: 'e7d1' },
   ]);
   assert.deepEqual(
     peers.map((peer) => peer.failed),

@@ -17,6 +17,16 @@ export interface ClusterPeer {
   readonly configEpoch: number;
   readonly slots: number;
   readonly slotRanges: readonly SlotRange[];
+  /** Of `myself` alone: slots that are on their way by CLUSTER SETSLOT, from this node or to it. */
+  readonly marks: readonly SlotMark[];
+}
+
+/** A slot that moves key by key, as one of its two ends has it (`[93->-id]`, `[77-<-id]`). */
+export interface SlotMark {
+  readonly slot: number;
+  readonly kind: 'migrating' | 'importing';
+  /** Cluster id of the other end. */
+  readonly peerId: string;
 }
 
 /** Both ends included. */
@@ -149,8 +159,18 @@ export function parseClusterNodes(text: string): ClusterPeer[] {
         configEpoch: Number(epoch),
         slots: slotRanges.reduce((sum, { first, last }) => sum + last - first + 1, 0),
         slotRanges,
+        marks: parseMarks(slots),
       };
     });
+}
+
+function parseMarks(words: readonly string[]): SlotMark[] {
+  return words.flatMap((word) => {
+    const match = /^\[(\d+)-([<>])-(\w+)\]$/.exec(word);
+    if (match === null) return [];
+    const kind = match[2] === '>' ? 'migrating' : 'importing';
+    return [{ slot: Number(match[1]), kind, peerId: match[3]! }];
+  });
 }
 
 /** Reads `5`, `0-99`; slots on the move (`[93->-id]`) are still where they were. */

@@ -19,6 +19,8 @@ export interface StepContext {
   event(kind: string, message: string): void;
   /** Has proxies ask the nodes for roles and slots at once. */
   refresh(): void;
+  /** How far a long step is, 0..1, and in one phrase what it has done. */
+  progress?(fraction: number, detail: string): void;
   /** Sends proxies a topology made from the store as it is now. */
   publish(): void;
   /** Waits until all proxies serve what was published last, not longer than that. */

@@ -5,6 +5,7 @@
  * (`planned-failover`) is taken up from its record.
  */
 import type { EngineLine } from '../model/cache-spec.ts';
+import type { SlotRange } from './node-observation.ts';
 
 export type Step =
   /** Make the process of this node run; `identity: 'fresh'` throws its nodes.conf away first. */
@@ -62,6 +63,15 @@ export type Step =
       readonly ioThreads?: number;
       readonly maxmemoryBytes?: number;
     }
+  /** Give slots of one shard, and all that is in them, to another. */
+  | {
+      readonly kind: 'move-slots';
+      readonly from: number;
+      readonly to: number;
+      readonly ranges: readonly SlotRange[];
+    }
+  /** End what moves of slots have left behind that nobody goes on with. */
+  | { readonly kind: 'mend-slots' }
   /** Bring the access rules of a live node up to date. */
   | { readonly kind: 'sync-users'; readonly nodeId: string };
 

@@ -1,0 +1,277 @@
+/**
+ * The part of the control plane that keeps a sharded cache's nodes alive, without daemon and proxies: real store, nodes,
+ * lanes and steps, in a directory of its own. What it began may be gone on with by another one on the same directory, in
+ * this process or in another, as one daemon goes on after another. An in-process proxy serves the cache where asked.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { admitCache, checkSpec } from '../../src/control/admit-cache.ts';
+import { executeStep } from '../../src/control/execute-step.ts';
+import { Fleet } from '../../src/control/fleet.ts';
+import { Journal } from '../../src/control/journal.ts';
+import { Lanes } from '../../src/control/lanes.ts';
+import { NodeNews } from '../../src/control/node-news.ts';
+import { parseClusterNodes } from '../../src/control/node-observation.ts';
+import { Ports } from '../../src/control/ports.ts';
+import { ShardKeeper } from '../../src/control/shard-keeper.ts';
+import type { Step } from '../../src/control/step.ts';
+import type { StepContext } from '../../src/control/step-context.ts';
+import { primaryOf, type ShardPrimary } from '../../src/control/steps/move-ends.ts';
+import { Store } from '../../src/control/store.ts';
+import type { CacheRecord, NodeRecord } from '../../src/control/store-records.ts';
+import { developmentCertificatePaths, topologyOf } from '../../src/control/topology-of.ts';
+import { findEngine, installEngine } from '../../src/engine/catalogue.ts';
+import { LocalHost } from '../../src/engine/local-host.ts';
+import { dataDirPaths } from '../../src/model/data-dir.ts';
+import type { EngineLine } from '../../src/model/cache-spec.ts';
+import type { Proxy } from '../../src/proxy/proxy.ts';
+import { CONTROL_SOCKET, startInProcessProxy } from './in-process-proxy.ts';
+import { RawClient, type RawClientOptions } from './raw-client.ts';
+import { until } from './until.ts';
+
+export interface SmallPlaneOptions {
+  readonly shards?: number;
+  readonly replicas?: number;
+  /** Of each shard's nodes; the last one goes for the shards after it. */
+  readonly lines?: readonly EngineLine[];
+  /** Memory of the whole cache. */
+  readonly memoryBytes?: number;
+  /** Whether a proxy of this process serves it. */
+  readonly proxy?: boolean;
+}
+
+export class SmallPlane {
+  readonly root: string;
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly events: string[] = [];
+  /** What steps reported of themselves. */
+  readonly progress: [number, string][] = [];
+  readonly #lanes: Lanes;
+  readonly #ports = new Ports();
+  readonly #log = pino({ level: process.env['SPRINGTIDE_TEST_LOG'] ?? 'silent' });
+  readonly #ownsRoot: boolean;
+  #proxy: Proxy | null = null;
+  /** The end of the link that a proxy keeps to its control plane. */
+  #link: Server | null = null;
+  readonly #linked = new Set<Socket>();
+  #stopping = false;
+
+  private constructor(root: string, ownsRoot: boolean) {
+    this.root = root;
+    this.#ownsRoot = ownsRoot;
+    const paths = dataDirPaths(root);
+    mkdirSync(paths.nodes, { recursive: true });
+    this.store = new Store(paths.stateFile);
+    const journal = new Journal(this.store.events, this.#log);
+    const keeper = new ShardKeeper({
+      store: this.store,
+      get fleet() {
+        return fleet;
+      },
+      context: (_, signal) => this.context(signal),
+      onOldRules: () => undefined,
+    });
+    this.#lanes = new Lanes(
+      {
+        cache: () => Promise.resolve({}),
+        shard: (cacheId, shard, lane, signal) => keeper.run(cacheId, shard, lane, signal),
+      },
+      this.#log,
+    );
+    const news = new NodeNews({
+      store: this.store,
+      lanes: this.#lanes,
+      journal,
+      isStopping: () => this.#stopping,
+    });
+    const host = new LocalHost({ dataDir: root, findEngine: (version) => findEngine(version, {}) });
+    const fleet = new Fleet(host, this.store, paths.nodes, news, this.#log);
+    this.fleet = fleet;
+  }
+
+  /** A new cache, formed and healthy. */
+  static async create(options: SmallPlaneOptions = {}): Promise<SmallPlane> {
+    const plane = new SmallPlane(mkdtempSync(join(tmpdir(), 'springtide-plane-')), true);
+    try {
+      await plane.#form(options);
+      await plane.#watch();
+      if (options.proxy) await plane.#serve();
+      return plane;
+    } catch (error) {
+      await plane.destroy();
+      throw error;
+    }
+  }
+
+  /** One that takes up what another left in the directory. */
+  static async open(root: string): Promise<SmallPlane> {
+    const plane = new SmallPlane(root, false);
+    await plane.#watch();
+    return plane;
+  }
+
+  get cache(): CacheRecord {
+    return this.store.caches()[0]!;
+  }
+
+  context(signal: AbortSignal = new AbortController().signal): StepContext {
+    return {
+      cache: this.cache,
+      store: this.store,
+      fleet: this.fleet,
+      ports: this.#ports,
+      log: this.#log,
+      signal,
+      event: (kind) => void this.events.push(kind),
+      progress: (fraction, detail) => void this.progress.push([fraction, detail]),
+      refresh: () => this.#refreshProxy(),
+      publish: () => undefined,
+    };
+  }
+
+  /** Runs a step as a lane would, recorded. */
+  run(step: Step, signal?: AbortSignal): Promise<void> {
+    return executeStep(this.context(signal), 'test', { step, reason: 'a test' });
+  }
+
+  move(from: number, to: number, first: number, last: number, signal?: AbortSignal): Promise<void> {
+    return this.run({ kind: 'move-slots', from, to, ranges: [{ first, last }] }, signal);
+  }
+
+  connect(options: RawClientOptions = {}): Promise<RawClient> {
+    return RawClient.connect(this.cache.port, options);
+  }
+
+  async primary(shard: number): Promise<ShardPrimary> {
+    let found: ShardPrimary | null = null;
+    await until(async () => (found = await primaryOf(this.context(), shard)) !== null);
+    return found!;
+  }
+
+  /** SIGKILL, and nobody is told but by its end. */
+  kill(nodeId: string): void {
+    process.kill(this.fleet.pid(nodeId)!, 'SIGKILL');
+  }
+
+  /** Every node runs; all agree about every slot, and none is on its way. */
+  async settled(): Promise<void> {
+    await until(async () => {
+      const nodes = this.store.nodes();
+      const states = nodes.map(({ id, role }) => this.fleet.state(id, role));
+      if (states.some((state) => state !== 'online')) return false;
+      const views = await this.views(nodes);
+      if (views.some((view) => view === null)) return false;
+      const pictures = views.map((view) =>
+        view!
+          .filter(({ slots }) => slots > 0)
+          .map(({ id, slotRanges }) => `${id} ${JSON.stringify(slotRanges)}`)
+          .sort()
+          .join('\n'),
+      );
+      const covered = views[0]!.reduce((sum, { slots }) => sum + slots, 0);
+      const marks = views.flatMap((view) => view!.flatMap((peer) => peer.marks));
+      return new Set(pictures).size === 1 && covered === 16_384 && marks.length === 0;
+    });
+  }
+
+  views(nodes: readonly NodeRecord[] = this.store.nodes()) {
+    return Promise.all(
+      nodes.map(async ({ id }) => {
+        const text = await this.fleet.call(id, ['CLUSTER', 'NODES']).catch(() => null);
+        return text === null ? null : parseClusterNodes(String(text));
+      }),
+    );
+  }
+
+  /** The shard that owns a slot by its primary's own word. */
+  async shardOf(slot: number): Promise<number | undefined> {
+    for (const shard of new Set(this.store.nodes().map((node) => node.shard))) {
+      const { myself } = await this.primary(shard);
+      if (myself.slotRanges.some(({ first, last }) => first <= slot && slot <= last)) return shard;
+    }
+    return undefined;
+  }
+
+  /** This one goes, the nodes stay. */
+  async leave(): Promise<void> {
+    this.#stopping = true;
+    await this.#serveNoMore();
+    await this.#lanes.stop();
+    this.fleet.detach();
+    this.#ports.close();
+    this.store.close();
+  }
+
+  /** The nodes go too, and all that they wrote. */
+  async destroy(): Promise<void> {
+    this.#stopping = true;
+    await this.#serveNoMore();
+    await this.#lanes.stop();
+    await Promise.all(this.store.nodes().map(({ id }) => this.fleet.stop(id, 0)));
+    await this.leave();
+    if (this.#ownsRoot) rmSync(this.root, { recursive: true, force: true });
+  }
+
+  async #form(options: SmallPlaneOptions): Promise<void> {
+    const { lines = ['9.1'], shards = 2, replicas = 0 } = options;
+    await Promise.all([...new Set(lines)].map((line) => installEngine(line)));
+    const spec = checkSpec({
+      name: 'test',
+      sharding: true,
+      shards,
+      replicas,
+      engineVersion: lines[0],
+      ...(options.memoryBytes === undefined
+        ? {}
+        : { limits: { memoryMaximumBytes: options.memoryBytes } }),
+    });
+    const admitted = await admitCache(spec, this.#ports, Date.now());
+    this.store.transaction(() => {
+      this.store.insertCache(admitted.cache);
+      for (const shard of admitted.shards) this.store.shards.insert(shard);
+      for (const node of admitted.nodes)
+        this.store.insertNode({ ...node, engineLine: lines[node.shard] ?? lines.at(-1)! });
+      for (const user of admitted.users) this.store.putUser(admitted.cache.id, user);
+    });
+    const start = ({ id }: NodeRecord) =>
+      this.run({ kind: 'start-node', nodeId: id, identity: 'kept', replicaOf: null });
+    await Promise.all(this.store.nodes().map(start));
+    await this.run({ kind: 'form-cluster' });
+    this.store.updateCache(this.cache.id, { state: 'available' });
+  }
+
+  async #watch(): Promise<void> {
+    await this.fleet.adopt();
+    for (const shard of new Set(this.store.nodes().map((node) => node.shard)))
+      this.#lanes.lookAtShard(this.cache.id, shard);
+  }
+
+  async #serve(): Promise<void> {
+    const parts = [
+      { cache: this.cache, nodes: this.store.nodes(), users: this.store.users(this.cache.id) },
+    ];
+    const { caches } = topologyOf(1, parts, developmentCertificatePaths(this.root));
+    this.#link = createServer((socket) => {
+      this.#linked.add(socket);
+      socket.on('error', () => undefined).on('close', () => this.#linked.delete(socket));
+      socket.resume();
+    }).listen(join(this.root, CONTROL_SOCKET));
+    this.#proxy = await startInProcessProxy(this.root, caches[0]!, { index: 0, proxies: 1 });
+  }
+
+  async #serveNoMore(): Promise<void> {
+    await this.#proxy?.drain(0);
+    this.#proxy = null;
+    for (const socket of this.#linked) socket.destroy();
+    this.#link?.close();
+    this.#link = null;
+  }
+
+  #refreshProxy(): void {
+    for (const socket of this.#linked) socket.write('{"type":"refresh","cache":"test"}\n');
+  }
+}
