@@ -97,8 +97,9 @@ export class SmallPlane {
   static async create(options: SmallPlaneOptions = {}): Promise<SmallPlane> {
     const plane = new SmallPlane(mkdtempSync(join(tmpdir(), 'springtide-plane-')), true);
     try {
+      await plane.fleet.adopt();
       await plane.#form(options);
-      await plane.#watch();
+      plane.#watch();
       if (options.proxy) await plane.#serve();
       return plane;
     } catch (error) {
@@ -110,7 +111,8 @@ export class SmallPlane {
   /** One that takes up what another left in the directory. */
   static async open(root: string): Promise<SmallPlane> {
     const plane = new SmallPlane(root, false);
-    await plane.#watch();
+    await plane.fleet.adopt();
+    plane.#watch();
     return plane;
   }
 
@@ -244,8 +246,7 @@ export class SmallPlane {
     this.store.updateCache(this.cache.id, { state: 'available' });
   }
 
-  async #watch(): Promise<void> {
-    await this.fleet.adopt();
+  #watch(): void {
     for (const shard of new Set(this.store.nodes().map((node) => node.shard)))
       this.#lanes.lookAtShard(this.cache.id, shard);
   }
