@@ -55,6 +55,10 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminRoutesDepen
   app.post('/v1/caches', ({ body }, reply) =>
     stream(reply, (report) => control.createCache(body, report)),
   );
+  app.patch<CacheParams>('/v1/caches/:name', ({ params, body }) =>
+    control.modifyCache(params.name, body),
+  );
+  app.get<CacheParams>('/v1/caches/:name/explain', ({ params }) => control.explain(params.name));
   app.delete<CacheParams>('/v1/caches/:name', ({ params }, reply) =>
     stream(reply, (report) => control.deleteCache(params.name, report)),
   );

@@ -16,7 +16,7 @@ const ANSWER_TIMEOUT_MS = 15_000;
 /** sockaddr_un.sun_path on Linux, with its final zero. */
 const SOCKET_PATH_MAXIMUM = 107;
 
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface CallOptions {
   readonly body?: unknown;

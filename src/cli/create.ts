@@ -61,7 +61,16 @@ export function registerCreate(program: Command, terminal: Terminal): void {
           'on: spread over shards; off: one plain server (default: on)',
           oneOf(['on', 'off']),
         )
-        .option('--shards <count>', 'shards (default: 3)', integer(1, 500))
+        .option(
+          '--shards <count>',
+          'shards to begin with, and never fewer (default: 3)',
+          integer(1, 500),
+        )
+        .option(
+          '--shards-max <count>',
+          'shards that load or data may make of it (default: as many as the hosts hold)',
+          integer(0, 500),
+        )
         .option('--replicas <count>', 'replicas of each shard (default: 0)', integer(0, 5))
         .option('-p, --port <port>', 'port of the endpoint (default: auto)', port)
         .option('--reader-port <port>', 'port of the reader endpoint (default: the next one)', port)
@@ -79,17 +88,13 @@ export function registerCreate(program: Command, terminal: Terminal): void {
           'limit of data, e.g. 512mb or 2gb, at least 16mb a shard (default: none)',
           bytes,
         )
-        .option('--memory-min <size>', 'data to be ready for (kept; nothing acts on it yet)', bytes)
+        .option('--memory-min <size>', 'data to be ready for (default: none)', bytes)
         .option(
           '--ecpu-max <count>',
           'limit of ECPU per second, e.g. 5000 or 10k (kept; not enforced yet)',
           count,
         )
-        .option(
-          '--ecpu-min <count>',
-          'ECPU per second to be ready for (kept; nothing acts on it yet)',
-          count,
-        )
+        .option('--ecpu-min <count>', 'ECPU per second to be ready for (default: none)', count)
         .option('--connections-max <count>', 'limit of client connections (default: 65000)', count)
         .option(
           '--deadline <duration>',

@@ -13,11 +13,13 @@ import { registerDoctor } from './doctor.ts';
 import { registerDown } from './down.ts';
 import { registerEngine } from './engine.ts';
 import { registerEvents } from './events.ts';
+import { registerExplain } from './explain.ts';
 import { registerFailover } from './failover.ts';
 import { registerHeat } from './heat.ts';
 import { registerList } from './list.ts';
 import { registerLogs } from './logs.ts';
 import { asSentence } from './sentence.ts';
+import { registerModify } from './modify.ts';
 import { registerStatus } from './status.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { registerUp } from './up.ts';
@@ -32,6 +34,8 @@ const COMMANDS = [
   registerStatus,
   registerHeat,
   registerConnect,
+  registerModify,
+  registerExplain,
   registerDelete,
   registerUser,
   registerFailover,

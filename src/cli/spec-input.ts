@@ -15,6 +15,7 @@ export interface SpecOptions {
   readonly engineVersion?: EngineLine;
   readonly sharding?: 'on' | 'off';
   readonly shards?: number;
+  readonly shardsMax?: number;
   readonly replicas?: number;
   readonly port?: number;
   readonly readerPort?: number;
@@ -63,6 +64,7 @@ export function specInput(
       engineVersion: options.engineVersion,
       sharding: options.sharding === undefined ? undefined : options.sharding === 'on',
       shards: options.shards,
+      shardsMaximum: options.shardsMax,
       replicas: options.replicas,
       port: options.port,
       readerPort: options.readerPort,
@@ -130,6 +132,7 @@ const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
   engineVersion: '--engine-version',
   sharding: '--sharding',
   shards: '--shards',
+  shardsMaximum: '--shards-max',
   replicas: '--replicas',
   port: '--port',
   readerPort: '--reader-port',

@@ -1,5 +1,6 @@
 /** What users ask for caches: make, delete, fail over. Checks, writes down, and leaves the doing to the lanes. */
 import { admitCache, checkSpec } from './admit-cache.ts';
+import { changedSpec } from './changed-spec.ts';
 import type { CacheLookup } from './cache-lookup.ts';
 import { ControlError } from './control-error.ts';
 import { requireSpace } from './disk-space.ts';
@@ -23,6 +24,9 @@ export interface CacheAdminDependencies {
   readonly shards: ShardKeeper;
   readonly topology: TopologySource;
   readonly waiters: OperationWaiters;
+  event(cache: string, kind: string, message: string): void;
+  /** What is asked of a cache is something else now. */
+  onChanged(): void;
 }
 
 export class CacheAdmin {
@@ -89,6 +93,33 @@ export class CacheAdmin {
     lanes.lookAtCache(cache.id);
     await done;
     return spec.name;
+  }
+
+  /**
+   * Changes what is asked of a cache that runs. Limits hold at once; what the cache must become for them follows by itself.
+   *
+   * @param input a CacheChange, unchecked
+   * @throws ControlError InvalidParameterValue, InvalidParameterCombination; nothing is changed then
+   */
+  async modify(name: string, input: unknown): Promise<void> {
+    const { caches, fleet, store } = this.#deps;
+    const cache = caches.available(name);
+    const spec = changedSpec(cache.spec, input);
+    const before = cache.spec.limits.memoryMaximumBytes;
+    const maximum = spec.limits.memoryMaximumBytes;
+    const stored = store
+      .nodes(cache.id)
+      .filter(({ role }) => role === 'primary')
+      .reduce((sum, { id }) => sum + (fleet.observation(id)?.datasetBytes ?? 0), 0);
+    if (maximum !== 0 && (before === 0 || maximum < before) && stored > maximum) {
+      // AWS's words (reference section 1).
+      const message = `A limit update to the cache ${cache.name} failed because current cached data exceeds new limits. Please flush some data before applying the limits.`;
+      this.#deps.event(cache.name, 'cache-update-failed', message);
+      throw new ControlError('InvalidParameterValue', message);
+    }
+    store.durable(() => store.updateCache(cache.id, { spec }));
+    this.#deps.event(cache.name, 'cache-updated', `Limits updated for the cache ${cache.name}.`);
+    this.#deps.onChanged();
   }
 
   /** Deletes a cache with its data; resolves when nothing of it is left. */

@@ -39,6 +39,8 @@ export interface LifecycleDependencies {
   onFormed(cache: CacheRecord): void;
   /** Resolves when nothing runs any more for the cache's shards. */
   drainShards(cacheId: string): Promise<void>;
+  /** Ends the jobs that change its shape; resolves when they have. */
+  cancelJobs(cacheId: string): Promise<void>;
   /** Everything of the cache is gone. */
   onDeleted(cache: CacheRecord): void;
 }
@@ -162,6 +164,7 @@ export class CacheLifecycle {
   async #delete(cache: CacheRecord): Promise<RunResult> {
     const { store, fleet, ports, observer, proxies } = this.#deps;
     observer.progress(cache.id, 'Closing the endpoint', 0.1);
+    await this.#deps.cancelJobs(cache.id);
     await this.#deps.drainShards(cache.id);
     const context = this.#deps.context(cache, AbortSignal.abort());
     context.publish();

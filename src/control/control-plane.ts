@@ -14,6 +14,7 @@ import type { Logger } from 'pino';
 import type { Host } from '../engine/host.ts';
 import type {
   CacheStatus,
+  CapacityReport,
   EngineStatus,
   ProxyStatus,
   UserChange,
@@ -21,14 +22,19 @@ import type {
 } from '../model/admin-api.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
 import type { CacheHeat } from '../model/heat.ts';
+import { Autoscaler } from './autoscaler.ts';
 import { CacheAdmin } from './cache-admin.ts';
 import { CacheLifecycle } from './cache-lifecycle.ts';
 import { CacheLookup } from './cache-lookup.ts';
+import { capacityReport } from './capacity-report.ts';
+import type { HostFigures } from './capacity-view-of.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
 import { HeatBoard } from './heat-board.ts';
 import { Hosts } from './hosts.ts';
+import { HostCpu } from './host-cpu.ts';
+import { JobBoard } from './job-board.ts';
 import { Journal, logStateSaved } from './journal.ts';
 import { Lanes } from './lanes.ts';
 import { NodeNews } from './node-news.ts';
@@ -70,10 +76,13 @@ export class ControlPlane {
   readonly #fleet: Fleet;
   readonly #ports = new Ports();
   readonly #pool: WarmPool;
+  readonly #jobs: JobBoard;
+  readonly #autoscaler: Autoscaler;
   readonly #journal: Journal;
   readonly #lanes: Lanes;
   readonly #proxies: ProxyFleet;
   readonly #heat: HeatBoard;
+  readonly #hostCpu = new HostCpu();
   readonly #lifecycle: CacheLifecycle;
   readonly #shards: ShardKeeper;
   readonly #users: UserAdmin;
@@ -114,6 +123,12 @@ export class ControlPlane {
     );
     this.#fleet = new Fleet(hosts, this.#store, paths.nodes, news, log);
     this.#pool = new WarmPool({ store: this.#store, hosts, ports: this.#ports, log });
+    this.#jobs = new JobBoard({
+      store: this.#store,
+      journal: this.#journal,
+      context: (cache, signal) => this.#context(cache, signal),
+      onEnd: () => this.#autoscaler.plan(),
+    });
     this.#functions = new FunctionKeeper(this.#store, this.#fleet, log);
     this.#proxies = new ProxyFleet(
       { paths, proxies: options.proxies, scriptPath: options.proxyScriptPath },
@@ -134,6 +149,18 @@ export class ControlPlane {
       },
       watchSlots: (cache, slots) => this.#proxies.watchSlots(cache, slots),
     });
+    this.#autoscaler = new Autoscaler({
+      store: this.#store,
+      fleet: this.#fleet,
+      pool: this.#pool,
+      jobs: this.#jobs,
+      journal: this.#journal,
+      log,
+      heat: (cacheName) => this.#heat.heat(cacheName),
+      hosts: () => this.#hosts(),
+      watchSlots: (cache, slots) => this.#heat.watchSlots(cache.name, slots),
+      isHeld: () => false,
+    });
     const context = (cache: CacheRecord, signal: AbortSignal) => this.#context(cache, signal);
     this.#shards = new ShardKeeper({
       store: this.#store,
@@ -151,7 +178,11 @@ export class ControlPlane {
       proxies: this.#proxies.board,
       onFormed: (cache) => this.#lookAtShards(cache.id),
       drainShards: (cacheId) => this.#lanes.drainShards(cacheId),
-      onDeleted: (cache) => this.#proxies.usage.forget(cache.name),
+      cancelJobs: (cacheId) => this.#jobs.cancel(cacheId),
+      onDeleted: (cache) => {
+        this.#proxies.usage.forget(cache.name);
+        this.#autoscaler.forget(cache.id);
+      },
     });
     this.#users = new UserAdmin({
       store: this.#store,
@@ -174,6 +205,11 @@ export class ControlPlane {
       shards: this.#shards,
       topology: this.#topology,
       waiters: this.#waiters,
+      event: (cache, kind, message) => this.#journal.event(cache, kind, message),
+      onChanged: () => {
+        this.#proxies.publish();
+        this.#autoscaler.plan();
+      },
     });
   }
 
@@ -205,6 +241,7 @@ export class ControlPlane {
     await this.#proxies.start();
     this.#functions.start();
     this.#heat.start();
+    this.#autoscaler.start();
     this.#journal.event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
     for (const { id } of caches) {
       this.#lanes.lookAtCache(id);
@@ -229,6 +266,8 @@ export class ControlPlane {
     clearInterval(this.#renewal);
     this.#functions.stop();
     this.#heat.stop();
+    await this.#autoscaler.stop();
+    await this.#jobs.stop();
     this.#proxies.detach();
     this.#fleet.detach();
     await this.#lanes.stop();
@@ -241,6 +280,8 @@ export class ControlPlane {
   /** Ends everything in order: proxies let their replies out, then the nodes. `leave` is to follow. */
   async shutDown(report: Report): Promise<void> {
     this.#stopping = true;
+    await this.#autoscaler.stop();
+    await this.#jobs.stop();
     await this.#lanes.stop();
     report({ type: 'progress', step: 'Draining proxies', fraction: 0.1 });
     await this.#proxies.stop();
@@ -274,6 +315,23 @@ export class ControlPlane {
    */
   async createCache(input: unknown, report: Report): Promise<CacheStatus> {
     return this.cache(await this.#admin.create(input, report));
+  }
+
+  /** Changes what is asked of a cache. @param input a CacheChange, unchecked @throws ControlError */
+  async modifyCache(name: string, input: unknown): Promise<CacheStatus> {
+    await this.#admin.modify(name, input);
+    return this.cache(name);
+  }
+
+  /** Why a cache has the shape that it has. @throws ControlError ServerlessCacheNotFoundFault */
+  explain(name: string): CapacityReport {
+    const cache = this.#lookup.find(name);
+    return capacityReport(cache, {
+      store: this.#store,
+      jobs: this.#jobs,
+      explanations: this.#autoscaler.explanations(cache.id),
+      pool: this.#pool.status(),
+    });
   }
 
   /** Deletes a cache with its data; resolves when nothing of it is left. */
@@ -339,6 +397,12 @@ export class ControlPlane {
   }
 
   // Inside
+
+  async #hosts(): Promise<HostFigures[]> {
+    const { host } = this.#options;
+    const capacity = await host.capacity();
+    return [{ id: host.id, zone: host.zone, capacity, cpuUtilisation: this.#hostCpu.sample() }];
+  }
 
   #lookAtShards(cacheId: string): void {
     this.#lanes.lookAtShards(cacheId, this.#store.shards.of(cacheId));

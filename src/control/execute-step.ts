@@ -34,7 +34,7 @@ export async function executeStep(
 ): Promise<void> {
   const { store, log, cache } = context;
   const startedAtMs = Date.now();
-  const id = store.steps.begin(cache.id, lane, planned.step, planned.reason, startedAtMs);
+  const id = store.steps.begin(cache.id, lane, planned, startedAtMs);
   try {
     await dispatch(context, planned.step);
     store.steps.end(id, 'done', null, Date.now());

@@ -117,8 +117,16 @@ export class ShardKeeper {
     const meant = nodes.find((node) => node.role === 'primary');
     const urgent = meant !== undefined && !fleet.isAlive(meant.id);
     await Promise.all(nodes.map((node) => this.#observe(cache, node, urgent)));
+    const joining = new Set(
+      store.shards.of(cache.id).flatMap((one) => (one.state === 'joining' ? [one.shard] : [])),
+    );
+    // Replicas of other shards come by gossip; whoever is on the way in is introduced by its own step.
     const knownIds = all.flatMap((node) =>
-      node.clusterNodeId !== null && !node.leaving && fleet.isAlive(node.id)
+      node.clusterNodeId !== null &&
+      !node.leaving &&
+      (node.shard === shard || node.role === 'primary') &&
+      !joining.has(node.shard) &&
+      fleet.isAlive(node.id)
         ? [node.clusterNodeId]
         : [],
     );

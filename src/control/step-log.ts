@@ -1,7 +1,7 @@
 /** Steps as they are written down: before they are executed, and when they have ended. */
 import type { StateFile } from './state-file.ts';
-import type { Step } from './step.ts';
-import { toStep, type StepRecord } from './store-records.ts';
+import type { PlannedStep } from './step.ts';
+import { toFinishedStep, toStep, type FinishedStep, type StepRecord } from './store-records.ts';
 
 /** Finished steps kept: enough to explain the last days, bounded for good. */
 const STEPS_KEPT = 2_000;
@@ -14,16 +14,18 @@ export class StepLog {
   }
 
   /** @returns the record's id, for `end` */
-  begin(cacheId: string, lane: string, step: Step, reason: string, nowMs: number): number {
+  begin(cacheId: string, lane: string, planned: PlannedStep, nowMs: number): number {
+    const { step, reason, rejected = [] } = planned;
     const id = this.#file.nextId('steps');
     this.#file.run(
-      "INSERT INTO steps (id, cache_id, lane, step, reason, state, started_at_ms) VALUES (?, ?, ?, ?, ?, 'running', ?)",
+      "INSERT INTO steps (id, cache_id, lane, step, reason, state, started_at_ms, rejected) VALUES (?, ?, ?, ?, ?, 'running', ?, ?)",
       id,
       cacheId,
       lane,
       JSON.stringify(step),
       reason,
       nowMs,
+      JSON.stringify(rejected),
     );
     return id;
   }
@@ -37,6 +39,18 @@ export class StepLog {
       id,
     );
     this.#file.run("DELETE FROM steps WHERE state != 'running' AND id <= ?", id - STEPS_KEPT);
+  }
+
+  /** Of one lane, newest first, with what became of them. */
+  latest(cacheId: string, lane: string, limit: number): FinishedStep[] {
+    return this.#file
+      .all(
+        'SELECT * FROM steps WHERE cache_id = ? AND lane = ? ORDER BY id DESC LIMIT ?',
+        cacheId,
+        lane,
+        limit,
+      )
+      .map(toFinishedStep);
   }
 
   /** Steps that were begun and not ended, oldest first: after a crash, where to go on. */

@@ -81,4 +81,6 @@ export type StepKind = Step['kind'];
 export interface PlannedStep {
   readonly step: Step;
   readonly reason: string;
+  /** What was considered instead, and why not: a sentence each. */
+  readonly rejected?: readonly string[];
 }

@@ -96,6 +96,15 @@ export interface StepRecord {
   readonly reason: string;
 }
 
+/** A step as it is shown: with its alternatives, and what became of it. */
+export interface FinishedStep extends StepRecord {
+  readonly rejected: readonly string[];
+  readonly state: 'running' | 'done' | 'failed';
+  readonly error: string | null;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number | null;
+}
+
 export interface EventRecord {
   /** Grows from one event to the next, over restarts too. */
   readonly id: number;
@@ -189,6 +198,17 @@ export function toStep(row: Row): StepRecord {
     lane: String(row['lane']),
     step: JSON.parse(String(row['step'])) as Step,
     reason: String(row['reason']),
+  };
+}
+
+export function toFinishedStep(row: Row): FinishedStep {
+  return {
+    ...toStep(row),
+    rejected: JSON.parse(String(row['rejected'])) as string[],
+    state: String(row['state']) as FinishedStep['state'],
+    error: nullable(row['error']),
+    startedAtMs: Number(row['started_at_ms']),
+    finishedAtMs: row['finished_at_ms'] === null ? null : Number(row['finished_at_ms']),
   };
 }
 

@@ -86,6 +86,7 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE nodes ADD COLUMN engine_line TEXT NOT NULL DEFAULT '';
   ALTER TABLE nodes ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE nodes ADD COLUMN asked_as TEXT;
+  ALTER TABLE steps ADD COLUMN rejected TEXT NOT NULL DEFAULT '[]';
   UPDATE nodes SET engine_line =
     (SELECT json_extract(spec, '$.engineVersion') FROM caches WHERE caches.id = nodes.cache_id);
 

@@ -144,8 +144,10 @@ suite('Store', () => {
     const store = new Store(join(dir, 'd.sqlite'));
     store.insertCache(cache);
     const step = { kind: 'sync-users', nodeId: 'n1' } as const;
-    const ids = [1, 2, 3].map((n) => store.steps.begin('c1', 'lane', step, `reason ${n}`, n));
-    store.steps.begin('c1', 'other', step, 'elsewhere', 4);
+    const ids = [1, 2, 3].map((n) =>
+      store.steps.begin('c1', 'lane', { step, reason: `reason ${n}` }, n),
+    );
+    store.steps.begin('c1', 'other', { step, reason: 'elsewhere' }, 4);
     store.steps.end(ids[0]!, 'done', null, 5);
     store.steps.end(ids[2]!, 'failed', 'no', 5);
     assert.deepEqual(store.steps.open('c1', 'lane'), [

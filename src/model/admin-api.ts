@@ -6,7 +6,9 @@
  *   GET    /v1/caches                          CacheStatus[]
  *   GET    /v1/caches/:name                    CacheStatus
  *   POST   /v1/caches                          CacheSpecInput -> NDJSON of Progress, last line `done` or `failed`
+ *   PATCH  /v1/caches/:name                    CacheChange -> CacheStatus; what follows from it is seen in events
  *   DELETE /v1/caches/:name                    -> NDJSON of Progress
+ *   GET    /v1/caches/:name/explain            CapacityReport
  *   POST   /v1/caches/:name/failover           { shard } -> NDJSON of Progress
  *   GET    /v1/caches/:name/heat               CacheHeatAnswer (model/heat.ts)
  *   GET    /v1/caches/:name/users              UserStatus[]
@@ -85,6 +87,57 @@ export interface CacheStatus {
   readonly createdAtMs: number;
   readonly nodes: readonly NodeStatus[];
   readonly traffic: CacheTraffic | null;
+}
+
+/** What may be changed of a cache that runs; what is absent stays as it is. */
+export interface CacheChange {
+  readonly shards?: number;
+  readonly shardsMaximum?: number;
+  readonly replicas?: number;
+  readonly deadlineMs?: number;
+  readonly limits?: Partial<CacheSpec['limits']>;
+}
+
+/** A figure that the planner's last decision rests on, also when it was to do nothing. */
+export interface Explanation {
+  readonly about: string;
+  readonly text: string;
+}
+
+/** One change of a cache's shape: why, what was considered instead, and what became of it. */
+export interface Decision {
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number | null;
+  /** In words: `move-slots 0 -> 3 (1200 slots)`. */
+  readonly step: string;
+  readonly reason: string;
+  /** Alternatives and why not, a sentence each. */
+  readonly rejected: readonly string[];
+  readonly state: 'running' | 'done' | 'failed';
+  readonly error: string | null;
+  /** Of one that runs and says how far it is, 0..1. */
+  readonly fraction: number | null;
+}
+
+export interface ShardStatus {
+  readonly shard: number;
+  readonly state: 'joining' | 'serving' | 'draining';
+  readonly slots: number;
+  readonly ioThreads: number;
+  /** 0: no limit. */
+  readonly memoryMaximumBytes: number;
+}
+
+/** Why a cache has the shape that it has (`springtide explain`). */
+export interface CapacityReport {
+  readonly cache: string;
+  readonly atMs: number;
+  readonly shards: readonly ShardStatus[];
+  readonly explanations: readonly Explanation[];
+  /** Newest first. */
+  readonly decisions: readonly Decision[];
+  /** Warm nodes that this cache could take. */
+  readonly pool: { readonly ready: number; readonly starting: number };
 }
 
 export interface ProxyStatus {

@@ -74,7 +74,10 @@ export const cacheSpecSchema = z.strictObject({
   engineVersion: z.enum(ENGINE_LINES).default(DEFAULT_ENGINE_LINE),
   /** Sharded: Valkey cluster mode, keys spread over shards. Unsharded: one shard, every command, databases. */
   sharding: z.boolean().default(true),
+  /** Shards to begin with, and never fewer. */
   shards: z.int().min(1).max(500).default(3),
+  /** Shards that load or data may make of it; 0: as many as the hosts hold. As many as `shards`: it keeps its size. */
+  shardsMaximum: z.int().min(0).max(500).default(0),
   /** Replicas per shard. */
   replicas: z.int().min(0).max(5).default(0),
   /** Port of the endpoint; 0 = choose a free one. The reader endpoint is on `readerPort`, 0 = port + 1. */

@@ -63,6 +63,7 @@ export function readSpec(input: unknown): ReadSpec {
             ),
           ]
         : []),
+      ...shardProblems(spec),
       ...hostProblems(spec),
       ...portProblems(spec),
       ...certificateProblems(spec),
@@ -105,6 +106,22 @@ function portProblems({ port, readerPort }: CacheSpec): SpecProblem[] {
       ),
     ];
   return [];
+}
+
+function shardProblems({ sharding, shards, shardsMaximum }: CacheSpec): SpecProblem[] {
+  if (shardsMaximum === 0) return [];
+  if (!sharding)
+    return shardsMaximum === 1
+      ? []
+      : [combination('shardsMaximum', 'a cache without sharding has one shard: leave it out')];
+  return shardsMaximum < shards
+    ? [
+        combination(
+          'shardsMaximum',
+          `${shardsMaximum} is below shards, ${shards}, which it never has fewer of`,
+        ),
+      ]
+    : [];
 }
 
 function certificateProblems({ tls, tlsCertFile, tlsKeyFile }: CacheSpec): SpecProblem[] {

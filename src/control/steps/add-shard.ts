@@ -71,8 +71,10 @@ async function ensureNode(context: StepContext, shard: number, copy: number): Pr
     store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
     fleet.files.forgetIdentity(node.id);
     await fleet.start(cache, node, { replicaOf: null, signal });
+    const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
+    store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
   }
-  return node;
+  return store.node(node.id)!;
 }
 
 async function enter(context: StepContext, primary: NodeRecord): Promise<void> {

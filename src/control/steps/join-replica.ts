@@ -33,6 +33,7 @@ async function joinCluster(
   primary: NodeRecord,
 ): Promise<void> {
   const { fleet, signal } = context;
+  const followed = (await peersOf(context, node)).find(({ myself }) => myself)?.primaryId;
   await enterCluster(context, node, [primary]);
   // A primary that is to own nothing has no slots; any other must be known with its own.
   const empty = context.store.shards.get(context.cache.id, node.shard)?.slots.length === 0;
@@ -45,6 +46,9 @@ async function joinCluster(
     { timeoutMs: 10_000, everyMs: 20, signal },
   );
   await forgetStrangers(context);
-  await fleet.call(node.id, ['CLUSTER', 'REPLICATE', primary.clusterNodeId!]);
+  // It may have been introduced anew alone: no second copy of the data for that.
+  if (followed !== primary.clusterNodeId) {
+    await fleet.call(node.id, ['CLUSTER', 'REPLICATE', primary.clusterNodeId!]);
+  }
   await fleet.call(node.id, ['CONFIG', 'SET', 'cluster-node-timeout', CLUSTER_NODE_TIMEOUT_MS]);
 }

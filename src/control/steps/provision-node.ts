@@ -66,13 +66,14 @@ async function adopt(
   if (functions !== null) {
     await admin.callWith({}, 'FUNCTION', 'RESTORE', Buffer.from(functions), 'REPLACE');
   }
+  const clusterNodeId = String(await admin.call('CLUSTER', 'MYID'));
   admin.close();
   store.transaction(() => {
     store.warm.delete(record.id);
-    store.insertNode(node);
+    store.insertNode({ ...node, clusterNodeId, identity: 'kept' });
   });
-  await fleet.take(node, process);
-  return node;
+  await fleet.take(store.node(node.id)!, process);
+  return store.node(node.id)!;
 }
 
 async function startCold(
@@ -90,7 +91,12 @@ async function startCold(
   store.insertNode(node);
   const functions = await functionsOf(context, node);
   await fleet.start(cache, node, { replicaOf: null, functions, signal });
-  return node;
+  if (cache.spec.sharding) {
+    // Known from here on: one without an identity is a stranger that others are told to forget.
+    const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
+    store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
+  }
+  return store.node(node.id)!;
 }
 
 function nodeRecord(

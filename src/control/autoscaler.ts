@@ -1,0 +1,274 @@
+/**
+ * The autoscaler: every second it shows each cache to the capacity planner (policies/plan-capacity.ts) and has done what
+ * the planner says. It decides nothing itself; it keeps what the planner remembers, and remembers why things were done.
+ *
+ *   store, fleet, heat, hosts, pool -> capacityViewOf -> planCapacity -> jobs (JobBoard) | settings | words to proxies
+ *
+ * What was begun goes on whoever began it: a shard that is `joining`, a node that is `leaving` and a step that a killed
+ * daemon left open are taken up first.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { CacheHeat } from '../model/heat.ts';
+import type { Explanation as ShownExplanation } from '../model/admin-api.ts';
+import { capacityViewOf, type HostFigures } from './capacity-view-of.ts';
+import type { Fleet } from './fleet.ts';
+import type { JobBoard } from './job-board.ts';
+import type { Journal } from './journal.ts';
+import type { CapacityStep, Explanation, PlannedCapacityStep } from './policies/capacity-view.ts';
+import { planCapacity } from './policies/plan-capacity.ts';
+import { DEFAULT_PLANNER_PARAMS } from './policies/planner-params.ts';
+import { freshPlannerState, type PlannerState } from './policies/planner-state.ts';
+import type { Step } from './step.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord } from './store-records.ts';
+import type { WarmPool } from './warm-pool.ts';
+
+export interface AutoscalerDependencies {
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly pool: WarmPool;
+  readonly jobs: JobBoard;
+  readonly journal: Journal;
+  readonly log: Logger;
+  heat(cacheName: string): CacheHeat | null;
+  hosts(): Promise<readonly HostFigures[]>;
+  /** Has the proxies sketch the keys of these slots. */
+  watchSlots(cache: CacheRecord, slots: readonly number[]): void;
+  /** Something that users decide is under way on the cache (an upgrade): its shape is left alone. */
+  isHeld(cache: CacheRecord): boolean;
+}
+
+interface Memory {
+  state: PlannerState;
+  explanations: readonly Explanation[];
+  plannedAtMs: number;
+  watchedSlots: readonly number[];
+  nearCachedSlots: readonly number[];
+}
+
+const PLAN_MS = 1_000;
+/** The planner's memory on disk may be as old as this: it is of days, and what is of seconds is soon learned again. */
+const PERSIST_MS = 30_000;
+
+export class Autoscaler {
+  readonly #deps: AutoscalerDependencies;
+  readonly #memories = new Map<string, Memory>();
+  #timer: NodeJS.Timeout | null = null;
+  #persistedAtMs = 0;
+  #planning: Promise<void> | null = null;
+  #again = false;
+  #stopped = false;
+
+  constructor(deps: AutoscalerDependencies) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    for (const cache of this.#deps.store.caches()) {
+      if (cache.formed) this.#deps.jobs.takeUp(cache);
+    }
+    this.#timer = setInterval(() => this.plan(), PLAN_MS);
+    this.#timer.unref();
+  }
+
+  /** Plans as soon as it can: something has changed. */
+  plan(): void {
+    if (this.#stopped) return;
+    if (this.#planning !== null) {
+      this.#again = true;
+      return;
+    }
+    this.#planning = this.#planAll()
+      .catch((error: unknown) => this.#deps.log.error({ err: error }, 'capacity cannot be planned'))
+      .finally(() => {
+        this.#planning = null;
+        if (!this.#again) return;
+        this.#again = false;
+        this.plan();
+      });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#planning;
+    this.#persist();
+  }
+
+  forget(cacheId: string): void {
+    this.#memories.delete(cacheId);
+  }
+
+  /** What the last plan rested on. */
+  explanations(cacheId: string): readonly ShownExplanation[] {
+    return this.#memories.get(cacheId)?.explanations ?? [];
+  }
+
+  async #planAll(): Promise<void> {
+    const { store } = this.#deps;
+    const hosts = await this.#deps.hosts();
+    for (const cache of store.caches()) {
+      if (!cache.formed || cache.state !== 'available' || this.#deps.isHeld(cache)) continue;
+      this.#goOn(cache);
+      this.#planFor(cache, hosts);
+    }
+    if (Date.now() - this.#persistedAtMs > PERSIST_MS) this.#persist();
+  }
+
+  /** What was begun before, and has nobody who does it now. */
+  #goOn(cache: CacheRecord): void {
+    const { store, jobs } = this.#deps;
+    const idle = (shard: number) =>
+      !jobs.isOccupied(cache.id, shard) && !jobs.resting(cache.id, Date.now()).includes(shard);
+    for (const { shard, state, replicas, maxmemoryBytes } of store.shards.of(cache.id)) {
+      if (state !== 'joining' || !idle(shard)) continue;
+      jobs.start(cache, {
+        step: { kind: 'add-shard', shard, replicas, maxmemoryBytes },
+        reason: `shard ${shard} is not whole yet`,
+      });
+    }
+    for (const node of store.nodes(cache.id)) {
+      if (!node.leaving || !idle(node.shard)) continue;
+      jobs.start(cache, {
+        step: { kind: 'remove-node', nodeId: node.id, why: 'it was being taken out' },
+        reason: `node ${node.id} is on its way out`,
+      });
+    }
+  }
+
+  #planFor(cache: CacheRecord, hosts: readonly HostFigures[]): void {
+    const { store, fleet, jobs, pool } = this.#deps;
+    const memory = this.#memory(cache.id);
+    const nowMs = Date.now();
+    const view = capacityViewOf({
+      nowMs,
+      cache,
+      store,
+      fleet,
+      heat: this.#deps.heat(cache.name),
+      jobs: jobs.running(cache.id),
+      resting: jobs.resting(cache.id, nowMs),
+      pool: pool.status(),
+      hosts,
+      watchedSlots: memory.watchedSlots,
+      nearCachedSlots: memory.nearCachedSlots,
+    });
+    const plan = planCapacity(view, memory.state, DEFAULT_PLANNER_PARAMS);
+    memory.state = plan.state;
+    memory.explanations = plan.explanations;
+    memory.plannedAtMs = nowMs;
+    for (const planned of plan.steps) this.#execute(cache, memory, planned);
+  }
+
+  #execute(
+    cache: CacheRecord,
+    memory: Memory,
+    { step, reason, rejected }: PlannedCapacityStep,
+  ): void {
+    const { store, jobs, journal } = this.#deps;
+    const start = (real: Step) => jobs.start(cache, { step: real, reason, rejected });
+    switch (step.kind) {
+      case 'drain-shard':
+      case 'keep-shard': {
+        const state = step.kind === 'drain-shard' ? 'draining' : 'serving';
+        store.shards.update(cache.id, step.shard, { state });
+        journal.event(cache.name, `shard-${state}`, `shard ${step.shard}: ${reason}`);
+        return;
+      }
+      case 'watch-slots':
+        memory.watchedSlots = step.slots;
+        this.#deps.watchSlots(cache, step.slots);
+        return;
+      case 'near-cache-slots':
+        memory.nearCachedSlots = step.slots;
+        return;
+      case 'raise-event':
+        journal.event(cache.name, step.event, step.message);
+        return;
+      default: {
+        const real = this.#stepOf(cache, step);
+        if (real !== null) start(real);
+      }
+    }
+  }
+
+  /** From the planner's words to what control does. */
+  #stepOf(
+    cache: CacheRecord,
+    step: Exclude<
+      CapacityStep,
+      { kind: 'drain-shard' | 'keep-shard' | 'watch-slots' | 'near-cache-slots' | 'raise-event' }
+    >,
+  ): Step | null {
+    const { store } = this.#deps;
+    switch (step.kind) {
+      case 'set-io-threads': {
+        const node = store.node(step.nodeId);
+        return node === undefined
+          ? null
+          : { kind: 'set-shard', shard: node.shard, ioThreads: step.ioThreads };
+      }
+      case 'set-memory-limit':
+        return { kind: 'set-shard', shard: step.shard, maxmemoryBytes: step.bytes };
+      case 'add-shard':
+        return {
+          kind: 'add-shard',
+          shard: step.shard,
+          replicas: cache.spec.replicas,
+          maxmemoryBytes: this.#firstLimitBytes(cache),
+        };
+      case 'move-slots':
+        return { kind: 'move-slots', from: step.from, to: step.to, ranges: step.ranges };
+      case 'remove-shard':
+        return { kind: 'remove-shard', shard: step.shard };
+      case 'add-replica':
+        return {
+          kind: 'add-replica',
+          shard: step.shard,
+          nodeId: `${cache.name}-${randomBytes(4).toString('hex')}`,
+          engineLine: cache.spec.engineVersion,
+        };
+      case 'remove-replica':
+        return { kind: 'remove-node', nodeId: step.nodeId, why: 'it is not needed any more' };
+    }
+  }
+
+  /** A new shard may hold an even part of what the cache may hold, until the planner has seen what it holds. */
+  #firstLimitBytes(cache: CacheRecord): number {
+    const { memoryMaximumBytes } = cache.spec.limits;
+    return Math.floor(memoryMaximumBytes / (this.#deps.store.shards.of(cache.id).length + 1));
+  }
+
+  #memory(cacheId: string): Memory {
+    let memory = this.#memories.get(cacheId);
+    if (memory === undefined) {
+      memory = {
+        state: plannerStateOf(this.#deps.store.scalingState(cacheId)),
+        explanations: [],
+        plannedAtMs: 0,
+        watchedSlots: [],
+        nearCachedSlots: [],
+      };
+      this.#memories.set(cacheId, memory);
+    }
+    return memory;
+  }
+
+  #persist(): void {
+    this.#persistedAtMs = Date.now();
+    const { store } = this.#deps;
+    for (const [cacheId, { state }] of this.#memories) {
+      if (store.cache(cacheId) === undefined) this.#memories.delete(cacheId);
+      else store.putScalingState(cacheId, JSON.stringify(state));
+    }
+  }
+}
+
+/** Of another version, or none: the planner begins anew, with what it sees. */
+function plannerStateOf(text: string | null): PlannerState {
+  const fresh = freshPlannerState();
+  if (text === null) return fresh;
+  const state = JSON.parse(text) as PlannerState;
+  return state.version === fresh.version ? state : fresh;
+}

@@ -1,0 +1,202 @@
+/** The snapshot that the capacity planner reads, made of what the store wants and what nodes, proxies and hosts say. */
+import type { HostCapacity } from '../engine/host.ts';
+import type { CacheHeat, NodeHeat } from '../model/heat.ts';
+import type { Fleet } from './fleet.ts';
+import type { Job } from './job-board.ts';
+import {
+  NO_SHARD,
+  SLOTS,
+  type CapacityHost,
+  type CapacityJob,
+  type CapacityPrimary,
+  type CapacityReplica,
+  type CapacityShard,
+  type CapacityView,
+  type SlotFigures,
+} from './policies/capacity-view.ts';
+import type { Step } from './step.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord, NodeRecord, ShardRecord } from './store-records.ts';
+import type { PoolStatus } from './warm-pool.ts';
+
+/** A machine and what runs on it. */
+export interface HostFigures {
+  readonly id: string;
+  readonly zone: string;
+  readonly capacity: HostCapacity;
+  /** Of the whole machine over the last second, 0..1; null: not known. */
+  readonly cpuUtilisation: number | null;
+}
+
+export interface CapacityViewParts {
+  readonly nowMs: number;
+  readonly cache: CacheRecord;
+  readonly store: Store;
+  readonly fleet: Fleet;
+  /** Null: nothing is known yet. */
+  readonly heat: CacheHeat | null;
+  readonly jobs: readonly Job[];
+  /** Shards that are to be left alone: their last job failed a moment ago. */
+  readonly resting: readonly number[];
+  readonly pool: readonly PoolStatus[];
+  readonly hosts: readonly HostFigures[];
+  readonly watchedSlots: readonly number[];
+  readonly nearCachedSlots: readonly number[];
+}
+
+/** As AWS has it: shards of a cache at the most. */
+const SHARDS_MOST = 500;
+
+export function capacityViewOf(parts: CapacityViewParts): CapacityView {
+  const { nowMs, cache, store, heat } = parts;
+  const { spec } = cache;
+  const shards = store.shards.of(cache.id);
+  const nodes = store.nodes(cache.id).filter(({ leaving }) => !leaving);
+  return {
+    nowMs,
+    limits: {
+      shardsMinimum: spec.shards,
+      shardsMaximum: spec.shardsMaximum === 0 ? SHARDS_MOST : spec.shardsMaximum,
+      memoryMinimumBytes: spec.limits.memoryMinimumBytes,
+      memoryMaximumBytes: spec.limits.memoryMaximumBytes,
+      ecpuPerSecondMinimum: spec.limits.ecpuPerSecondMinimum,
+      ecpuPerSecondMaximum: spec.limits.ecpuPerSecondMaximum,
+    },
+    replicasWanted: spec.replicas,
+    nearCacheAllowed: false,
+    sharding: spec.sharding,
+    shards: shards.map((shard) => shardOf(parts, shard, nodes)),
+    slots: slotFigures(parts, shards),
+    jobs: [
+      ...parts.jobs.flatMap(jobOf),
+      // What has just failed is busy recovering.
+      ...parts.resting.map((shard) => ({
+        kind: 'move-slots' as const,
+        occupied: [shard],
+        move: null,
+      })),
+    ],
+    pool: poolOf(parts),
+    hosts: parts.hosts.map((host) => hostOf(host, parts)),
+    hotKeys: hotKeysOf(heat),
+    watchedSlots: parts.watchedSlots,
+    nearCachedSlots: parts.nearCachedSlots,
+  };
+}
+
+function shardOf(
+  parts: CapacityViewParts,
+  { shard, state, ioThreads, maxmemoryBytes }: ShardRecord,
+  nodes: readonly NodeRecord[],
+): CapacityShard {
+  const { fleet, heat } = parts;
+  const own = nodes.filter((node) => node.shard === shard);
+  const heatOf = (node: NodeRecord): NodeHeat | undefined =>
+    heat?.nodes.find(({ nodeId }) => nodeId === node.id);
+  const primary = own.find(({ id, role }) => role === 'primary' && fleet.isAlive(id));
+  return {
+    shard,
+    state,
+    primary:
+      primary === undefined ? null : primaryOf(primary, heatOf(primary), ioThreads, maxmemoryBytes),
+    replicas: own
+      .filter((node) => node.role === 'replica')
+      .map((node): CapacityReplica => ({
+        nodeId: node.id,
+        hostId: node.hostId,
+        online: fleet.state(node.id, 'replica') === 'online',
+        lagBytes: heatOf(node)?.replicationLagBytes ?? null,
+      })),
+  };
+}
+
+function primaryOf(
+  node: NodeRecord,
+  heat: NodeHeat | undefined,
+  ioThreads: number,
+  maxmemoryBytes: number,
+): CapacityPrimary {
+  return {
+    nodeId: node.id,
+    hostId: node.hostId,
+    utilisation: heat?.utilisation ?? null,
+    ioThreads,
+    usedMemoryBytes: heat?.usedMemoryBytes ?? null,
+    maxmemoryBytes,
+  };
+}
+
+function slotFigures({ heat }: CapacityViewParts, shards: readonly ShardRecord[]): SlotFigures {
+  const owners = new Int32Array(SLOTS).fill(NO_SHARD);
+  for (const { shard, slots } of shards) {
+    for (const { first, last } of slots) owners.fill(shard, first, last + 1);
+  }
+  return {
+    owners,
+    ecpu: heat?.rates.ecpu ?? new Float64Array(SLOTS),
+    bytes: heat?.memoryBytes ?? new Float64Array(SLOTS),
+    sampledAtMs: heat?.sampledAtMs ?? 0,
+  };
+}
+
+function jobOf({ step, occupied }: Job): CapacityJob[] {
+  const kind = kindOf(step);
+  const move =
+    step.kind === 'move-slots' ? { from: step.from, to: step.to, ranges: step.ranges } : null;
+  return kind === null ? [] : [{ kind, occupied, move }];
+}
+
+/** The planner's name for a step of control's. */
+function kindOf(step: Step): CapacityJob['kind'] | null {
+  switch (step.kind) {
+    case 'move-slots':
+    case 'add-shard':
+    case 'remove-shard':
+    case 'add-replica':
+      return step.kind;
+    case 'set-shard':
+      return step.ioThreads === undefined ? 'set-memory-limit' : 'set-io-threads';
+    case 'remove-node':
+      return 'remove-replica';
+    default:
+      return null;
+  }
+}
+
+function poolOf({ cache, pool }: CapacityViewParts): CapacityView['pool'] {
+  const own = pool.find(
+    ({ engineLine, databases }) =>
+      engineLine === cache.spec.engineVersion && databases === cache.spec.databases,
+  );
+  return { ready: own?.ready ?? 0, starting: own?.starting ?? 0 };
+}
+
+function hostOf(
+  { id, zone, capacity, cpuUtilisation }: HostFigures,
+  parts: CapacityViewParts,
+): CapacityHost {
+  const { store } = parts;
+  const nodes = store.nodes().filter((node) => node.hostId === id);
+  const warm = store.warm.all().filter((node) => node.hostId === id);
+  const ioThreads = (node: NodeRecord) =>
+    store.shards.get(node.cacheId, node.shard)?.ioThreads ?? 1;
+  return {
+    id,
+    zone,
+    cores: capacity.cores,
+    cpuUtilisation,
+    ioThreadsInUse: nodes.reduce((sum, node) => sum + ioThreads(node), warm.length),
+    nodes: nodes.length + warm.length,
+    freeMemoryBytes: capacity.freeMemoryBytes,
+  };
+}
+
+function hotKeysOf(heat: CacheHeat | null): CapacityView['hotKeys'] {
+  if (heat === null) return [];
+  return heat.hotKeys.flatMap(({ slot, readsPerSecond, writesPerSecond }) => {
+    const requests = readsPerSecond + writesPerSecond;
+    const all = heat.rates.requests[slot] ?? 0;
+    if (requests === 0 || all === 0) return [];
+    return [{ slot, share: Math.min(1, requests / all), readShare: readsPerSecond / requests }];
+  });
+}

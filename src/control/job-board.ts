@@ -1,0 +1,175 @@
+/**
+ * Work on the shape of caches that takes its time: shards that join, slots that move, nodes that leave. Jobs of a cache run
+ * side by side as long as no shard is in two of them; each is a persisted step, and one that a killed daemon left open is
+ * taken up by the next.
+ *
+ *   start -> runs -> done | failed: the shards it was for are left alone for a while, longer after each failure in a row
+ */
+import { messageOf } from '../lib/errors.ts';
+import { executeStep } from './execute-step.ts';
+import type { Journal } from './journal.ts';
+import type { PlannedStep, Step } from './step.ts';
+import type { StepContext } from './step-context.ts';
+import type { Store } from './store.ts';
+import type { CacheRecord } from './store-records.ts';
+
+export interface Job {
+  readonly step: Step;
+  readonly reason: string;
+  /** Shards that nobody else may give work to meanwhile. */
+  readonly occupied: readonly number[];
+  readonly startedAtMs: number;
+  /** Of what is to be moved, 0..1; null: it does not say. */
+  readonly fraction: number | null;
+}
+
+export interface JobBoardDependencies {
+  readonly store: Store;
+  readonly journal: Journal;
+  context(cache: CacheRecord, signal: AbortSignal): StepContext;
+  /** A job has ended: there may be something to do now. */
+  onEnd(cacheId: string): void;
+}
+
+interface Running {
+  readonly job: { -readonly [K in keyof Job]: Job[K] };
+  readonly abort: AbortController;
+  readonly ended: Promise<void>;
+}
+
+interface Failures {
+  count: number;
+  notBeforeMs: number;
+}
+
+const BACKOFF_FIRST_MS = 2_000;
+const BACKOFF_LAST_MS = 60_000;
+
+export class JobBoard {
+  readonly #deps: JobBoardDependencies;
+  readonly #running = new Map<string, Set<Running>>();
+  /** By cache and shard. */
+  readonly #failures = new Map<string, Failures>();
+  #stopping = false;
+
+  constructor(deps: JobBoardDependencies) {
+    this.#deps = deps;
+  }
+
+  /** What runs for a cache. */
+  running(cacheId: string): Job[] {
+    return [...(this.#running.get(cacheId) ?? [])].map(({ job }) => job);
+  }
+
+  /** Shards whose last job failed a short time ago. */
+  resting(cacheId: string, nowMs: number): number[] {
+    return this.#deps.store.shards
+      .of(cacheId)
+      .map(({ shard }) => shard)
+      .filter((shard) => {
+        const failures = this.#failures.get(`${cacheId} ${shard}`);
+        return failures !== undefined && failures.notBeforeMs > nowMs;
+      });
+  }
+
+  isOccupied(cacheId: string, shard: number): boolean {
+    return this.running(cacheId).some(({ occupied }) => occupied.includes(shard));
+  }
+
+  /** Begins a job, unless one of its shards has another. Never throws: what goes wrong is told as an event. */
+  start(cache: CacheRecord, planned: PlannedStep): void {
+    const occupied = shardsOf(planned.step, this.#deps.store);
+    if (this.#stopping || occupied.some((shard) => this.isOccupied(cache.id, shard))) return;
+    const abort = new AbortController();
+    const { step, reason } = planned;
+    const job = { step, reason, occupied, startedAtMs: Date.now(), fraction: null };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const running: Running = { job, abort, ended: promise };
+    const jobs = this.#running.get(cache.id) ?? new Set();
+    this.#running.set(cache.id, jobs.add(running));
+    void this.#run(cache, planned, running).finally(() => {
+      jobs.delete(running);
+      resolve();
+      if (!this.#stopping) this.#deps.onEnd(cache.id);
+    });
+  }
+
+  /** Takes up what a daemon before this one has begun and not ended. */
+  takeUp(cache: CacheRecord): void {
+    const { store } = this.#deps;
+    for (const open of store.steps.open(cache.id, jobLane(cache.id))) {
+      store.steps.end(open.id, 'failed', 'the daemon ended during it', Date.now());
+      this.start(cache, { step: open.step, reason: open.reason });
+    }
+  }
+
+  /** Ends what runs for a cache, as soon as it safely can. */
+  async cancel(cacheId: string): Promise<void> {
+    const jobs = [...(this.#running.get(cacheId) ?? [])];
+    for (const { abort } of jobs) abort.abort(new Error('cancelled'));
+    await Promise.all(jobs.map(({ ended }) => ended));
+  }
+
+  /** For good. The records of what ran stay open: the next daemon takes them up. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all([...this.#running.keys()].map((cacheId) => this.cancel(cacheId)));
+  }
+
+  async #run(cache: CacheRecord, planned: PlannedStep, { job, abort }: Running): Promise<void> {
+    const { store, journal } = this.#deps;
+    const base = this.#deps.context(cache, abort.signal);
+    const context = { ...base, progress: (fraction: number) => void (job.fraction = fraction) };
+    try {
+      await executeStep(context, jobLane(cache.id), planned);
+      for (const shard of job.occupied) this.#failures.delete(`${cache.id} ${shard}`);
+    } catch (error) {
+      if (this.#stopping) {
+        // Ended with us, not by itself.
+        store.steps.begin(cache.id, jobLane(cache.id), planned, Date.now());
+        return;
+      }
+      if (abort.signal.aborted) return;
+      for (const shard of job.occupied) this.#countFailure(`${cache.id} ${shard}`);
+      journal.event(
+        cache.name,
+        'step-failed',
+        `${planned.step.kind} for ${wordsOf(job.occupied)} did not succeed (${messageOf(error)}); it is planned anew`,
+      );
+    }
+  }
+
+  #countFailure(key: string): void {
+    const count = (this.#failures.get(key)?.count ?? 0) + 1;
+    const delayMs = Math.min(BACKOFF_LAST_MS, BACKOFF_FIRST_MS * 2 ** (count - 1));
+    this.#failures.set(key, { count, notBeforeMs: Date.now() + delayMs });
+  }
+}
+
+/** Under which jobs of a cache are written down. */
+export function jobLane(cacheId: string): string {
+  return `job:${cacheId}`;
+}
+
+/** The shards that a step works on. */
+function shardsOf(step: Step, store: Store): number[] {
+  switch (step.kind) {
+    case 'move-slots':
+      return [step.from, step.to];
+    case 'add-shard':
+    case 'remove-shard':
+    case 'add-replica':
+    case 'set-shard':
+      return [step.shard];
+    case 'remove-node': {
+      const node = store.node(step.nodeId);
+      return node === undefined ? [] : [node.shard];
+    }
+    default:
+      return [];
+  }
+}
+
+function wordsOf(shards: readonly number[]): string {
+  return `shard${shards.length === 1 ? '' : 's'} ${shards.join(' and ')}`;
+}
