@@ -17,12 +17,13 @@ import type { JobBoard } from './job-board.ts';
 import type { Journal } from './journal.ts';
 import type { CapacityStep, Explanation, PlannedCapacityStep } from './policies/capacity-view.ts';
 import { planCapacity } from './policies/plan-capacity.ts';
+import { DEFAULT_POOL_PARAMS, planPool } from './policies/plan-pool.ts';
 import { DEFAULT_PLANNER_PARAMS } from './policies/planner-params.ts';
 import { freshPlannerState, type PlannerState } from './policies/planner-state.ts';
 import type { Step } from './step.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord } from './store-records.ts';
-import type { WarmPool } from './warm-pool.ts';
+import type { WarmClass, WarmPool } from './warm-pool.ts';
 
 export interface AutoscalerDependencies {
   readonly store: Store;
@@ -47,6 +48,15 @@ interface Memory {
   nearCachedSlots: readonly number[];
 }
 
+interface PoolClass extends WarmClass {
+  readonly cacheNodes: number[];
+  missing: number;
+}
+
+/** Left free on the hosts when warm nodes are started. */
+const RESERVE_BYTES = 256 * 1024 ** 2;
+/** Of an empty engine with its buffers. */
+const WARM_NODE_BYTES = 32 * 1024 ** 2;
 const PLAN_MS = 1_000;
 /** The planner's memory on disk may be as old as this: it is of days, and what is of seconds is soon learned again. */
 const PERSIST_MS = 30_000;
@@ -108,11 +118,13 @@ export class Autoscaler {
   async #planAll(): Promise<void> {
     const { store } = this.#deps;
     const hosts = await this.#deps.hosts();
+    const missing = new Map<string, number>();
     for (const cache of store.caches()) {
       if (!cache.formed || cache.state !== 'available' || this.#deps.isHeld(cache)) continue;
       this.#goOn(cache);
-      this.#planFor(cache, hosts);
+      missing.set(cache.id, this.#planFor(cache, hosts));
     }
+    this.#resizePool(hosts, missing);
     if (Date.now() - this.#persistedAtMs > PERSIST_MS) this.#persist();
   }
 
@@ -137,7 +149,8 @@ export class Autoscaler {
     }
   }
 
-  #planFor(cache: CacheRecord, hosts: readonly HostFigures[]): void {
+  /** @returns nodes that the plan would have taken from the pool, had there been more */
+  #planFor(cache: CacheRecord, hosts: readonly HostFigures[]): number {
     const { store, fleet, jobs, pool } = this.#deps;
     const memory = this.#memory(cache.id);
     const nowMs = Date.now();
@@ -159,6 +172,7 @@ export class Autoscaler {
     memory.explanations = plan.explanations;
     memory.plannedAtMs = nowMs;
     for (const planned of plan.steps) this.#execute(cache, memory, planned);
+    return plan.nodesMissing;
   }
 
   #execute(
