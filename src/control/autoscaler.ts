@@ -175,6 +175,25 @@ export class Autoscaler {
     return plan.nodesMissing;
   }
 
+  /** One pool for all caches of an engine line; those that cannot grow need none. */
+  #resizePool(hosts: readonly HostFigures[], missing: ReadonlyMap<string, number>): void {
+    const { store, pool } = this.#deps;
+    const freeBytes = hosts.reduce((sum, { capacity }) => sum + capacity.freeMemoryBytes, 0);
+    const roomNodes = Math.max(0, Math.floor((freeBytes - RESERVE_BYTES) / WARM_NODE_BYTES));
+    const present = pool.status();
+    pool.resize(
+      poolClasses(store, missing).map(({ engineLine, databases, cacheNodes, missing: lacking }) => {
+        const own = present.find(
+          (status) => status.engineLine === engineLine && status.databases === databases,
+        );
+        const { ready = 0, starting = 0 } = own ?? {};
+        const view = { cacheNodes, ready, starting, missing: lacking, roomNodes };
+        const plan = planPool(view, DEFAULT_POOL_PARAMS);
+        return { engineLine, databases, count: ready + starting + plan.start - plan.stop };
+      }),
+    );
+  }
+
   #execute(
     cache: CacheRecord,
     memory: Memory,
@@ -285,4 +304,20 @@ function plannerStateOf(text: string | null): PlannerState {
   if (text === null) return fresh;
   const state = JSON.parse(text) as PlannerState;
   return state.version === fresh.version ? state : fresh;
+}
+
+/** The caches that may grow, by what they need of a warm node. */
+function poolClasses(store: Store, missing: ReadonlyMap<string, number>): PoolClass[] {
+  const classes = new Map<string, PoolClass>();
+  for (const cache of store.caches()) {
+    const { sharding, shards, shardsMaximum, engineVersion: engineLine, databases } = cache.spec;
+    const grows = sharding && (shardsMaximum === 0 || shardsMaximum > shards);
+    if (!grows || !cache.formed || cache.state !== 'available') continue;
+    const key = `${engineLine} ${databases}`;
+    const one = classes.get(key) ?? { engineLine, databases, cacheNodes: [], missing: 0 };
+    one.cacheNodes.push(store.nodes(cache.id).length);
+    one.missing += missing.get(cache.id) ?? 0;
+    classes.set(key, one);
+  }
+  return [...classes.values()];
 }
