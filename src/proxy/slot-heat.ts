@@ -43,7 +43,6 @@ export class SlotHeat {
   #sequence = 0;
   #underWay: SlotHeatReport | null = null;
   /** The last report had something in it: one that says "nothing more" is still to go. */
-  #reported = false;
   /** Slots that control named. */
   #told: readonly number[] = [];
   /** Slots found hot here, and for how many seconds more. */
@@ -96,7 +95,7 @@ export class SlotHeat {
 
   /**
    * Called once a second. Returns a new report for control, or the one that is under way, to be sent again only over another
-   * link; null when there is nothing to say.
+   * link. An idle cache is reported too: silence would be taken for figures that are missing.
    */
   report(
     cache: { readonly name: string; readonly id: string },
@@ -106,11 +105,6 @@ export class SlotHeat {
     if (this.#underWay !== null) return this.#underWay;
     const intervalMs = nowMs - this.#sinceMs;
     if (intervalMs <= 0) return null;
-    const idle = this.#touchedCount === 0 && hotKeys.length === 0;
-    if (idle && !this.#reported) {
-      this.#sinceMs = nowMs;
-      return null;
-    }
     this.#underWay = {
       cache: cache.name,
       cacheId: cache.id,
@@ -120,7 +114,6 @@ export class SlotHeat {
       columns: this.#takeColumns(),
       hotKeys,
     };
-    this.#reported = !idle;
     this.#sinceMs = nowMs;
     return this.#underWay;
   }
