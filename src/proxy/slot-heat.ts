@@ -42,7 +42,6 @@ export class SlotHeat {
   #sinceMs: number;
   #sequence = 0;
   #underWay: SlotHeatReport | null = null;
-  /** The last report had something in it: one that says "nothing more" is still to go. */
   /** Slots that control named. */
   #told: readonly number[] = [];
   /** Slots found hot here, and for how many seconds more. */
