@@ -43,7 +43,7 @@ export interface AutoscalerDependencies {
 interface Memory {
   state: PlannerState;
   explanations: readonly Explanation[];
-  plannedAtMs: number;
+  readonly sinceMs: number;
   watchedSlots: readonly number[];
   nearCachedSlots: readonly number[];
 }
@@ -156,6 +156,7 @@ export class Autoscaler {
     const nowMs = Date.now();
     const view = capacityViewOf({
       nowMs,
+      sinceMs: memory.sinceMs,
       cache,
       store,
       fleet,
@@ -170,7 +171,6 @@ export class Autoscaler {
     const plan = planCapacity(view, memory.state, DEFAULT_PLANNER_PARAMS);
     memory.state = plan.state;
     memory.explanations = plan.explanations;
-    memory.plannedAtMs = nowMs;
     for (const planned of plan.steps) this.#execute(cache, memory, planned);
     return plan.nodesMissing;
   }
@@ -279,7 +279,7 @@ export class Autoscaler {
       memory = {
         state: plannerStateOf(this.#deps.store.scalingState(cacheId)),
         explanations: [],
-        plannedAtMs: 0,
+        sinceMs: Date.now(),
         watchedSlots: [],
         nearCachedSlots: [],
       };

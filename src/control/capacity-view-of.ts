@@ -30,6 +30,8 @@ export interface HostFigures {
 
 export interface CapacityViewParts {
   readonly nowMs: number;
+  /** When this cache was first looked at. */
+  readonly sinceMs: number;
   readonly cache: CacheRecord;
   readonly store: Store;
   readonly fleet: Fleet;
@@ -63,7 +65,7 @@ export function capacityViewOf(parts: CapacityViewParts): CapacityView {
       ecpuPerSecondMaximum: spec.limits.ecpuPerSecondMaximum,
     },
     replicasWanted: spec.replicas,
-    nearCacheAllowed: false,
+    nearCacheAllowed: spec.nearCache,
     sharding: spec.sharding,
     shards: shards.map((shard) => shardOf(parts, shard, nodes)),
     slots: slotFigures(parts, shards),
@@ -126,7 +128,10 @@ function primaryOf(
   };
 }
 
-function slotFigures({ heat }: CapacityViewParts, shards: readonly ShardRecord[]): SlotFigures {
+function slotFigures(
+  { heat, sinceMs }: CapacityViewParts,
+  shards: readonly ShardRecord[],
+): SlotFigures {
   const owners = new Int32Array(SLOTS).fill(NO_SHARD);
   for (const { shard, slots } of shards) {
     for (const { first, last } of slots) owners.fill(shard, first, last + 1);
@@ -135,7 +140,8 @@ function slotFigures({ heat }: CapacityViewParts, shards: readonly ShardRecord[]
     owners,
     ecpu: heat?.rates.ecpu ?? new Float64Array(SLOTS),
     bytes: heat?.memoryBytes ?? new Float64Array(SLOTS),
-    sampledAtMs: heat?.sampledAtMs ?? 0,
+    // Before the first report, as if there had been one when we began to look: only then does silence count.
+    sampledAtMs: Math.max(heat?.sampledAtMs ?? 0, sinceMs),
   };
 }
 

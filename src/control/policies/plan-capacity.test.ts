@@ -186,19 +186,6 @@ test('a drained shard that owns nothing is removed; one that owns slots gives th
 });
 
 test('memory: the limit grows before it is full, within the host, at the maximum an event says so', () => {
-  const grown = steps(
-    testView([
-      {
-        shard: 0,
-        ecpu: 1000,
-        utilisation: 0.05,
-        ioThreads: 1,
-        bytes: 900 * MIB,
-        maxmemoryBytes: GIB,
-      },
-    ]),
-  );
-  assert.deepEqual(grown, [{ kind: 'set-memory-limit', shard: 0, bytes: 1800 * MIB }]);
   const base = testView([
     {
       shard: 0,
@@ -209,6 +196,11 @@ test('memory: the limit grows before it is full, within the host, at the maximum
       maxmemoryBytes: GIB,
     },
   ]);
+  const growing = (maximumGib: number) =>
+    steps({ ...base, limits: { ...base.limits, memoryMaximumBytes: maximumGib * GIB } });
+  assert.deepEqual(growing(10), [{ kind: 'set-memory-limit', shard: 0, bytes: 1800 * MIB }]);
+  // Without a maximum no burst of writes is to meet the limit: an eighth to a quarter of what the host has left.
+  assert.deepEqual(growing(0), [{ kind: 'set-memory-limit', shard: 0, bytes: 8 * GIB }]);
   const bounded = steps({ ...base, limits: { ...base.limits, memoryMaximumBytes: GIB } });
   assert.deepEqual(
     bounded.map((step) => (step.kind === 'raise-event' ? step.event : step.kind)),

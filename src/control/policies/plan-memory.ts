@@ -13,6 +13,9 @@ const SMALLEST_CHANGE = 0.05;
 /** Alarm at three quarters of a maximum (AWS's advice, DG Scaling.html). */
 const APPROACHING = 0.75;
 
+/** Of what the hosts have left, for the shards of a cache without a maximum. */
+const OPEN_SHARE = 0.25;
+
 export interface MemoryPlan {
   readonly steps: readonly PlannedCapacityStep[];
   readonly events: readonly { readonly event: CapacityEventName; readonly message: string }[];
@@ -36,6 +39,7 @@ export function planMemory(
       : params.shardMemoryMinimumBytes,
     Math.ceil(minimum / Math.max(1, present.length)),
   );
+  const spacious = maximum > 0 ? floor : Math.max(floor, openFloor(reading, present));
   const roomLeft = new Map([...reading.rooms].map(([id, room]) => [id, room.memoryBytes]));
   const limits = present.reduce((sum, shard) => sum + shard.view.primary!.maxmemoryBytes, 0);
   let allowance = maximum > 0 ? maximum - limits : Number.POSITIVE_INFINITY;
@@ -55,7 +59,7 @@ export function planMemory(
       quietSinceMs.set(shard.shard, null);
       const wanted = Math.min(
         params.shardMemoryMaximumBytes,
-        Math.max(floor, Math.ceil(ahead / params.memoryTarget)),
+        Math.max(spacious, Math.ceil(ahead / params.memoryTarget)),
       );
       // The host promised nothing yet for a node without a limit.
       const room = roomLeft.get(primary.hostId) ?? 0;
@@ -78,7 +82,7 @@ export function planMemory(
       } else if (limit > 0 && used > params.memoryUp * limit) starved += 1;
       continue;
     }
-    const next = Math.max(floor, Math.ceil(ahead / params.memoryTarget));
+    const next = Math.max(spacious, Math.ceil(ahead / params.memoryTarget));
     const low = used < params.memoryDown * limit && next < limit * (1 - SMALLEST_CHANGE);
     const since = low ? (state.shards[shard.shard]?.memoryQuietSinceMs ?? view.nowMs) : null;
     if (since === null || view.nowMs - since < params.memoryQuietMs) {
@@ -102,6 +106,22 @@ export function planMemory(
     }
   }
   return { steps, events: memoryEvents(reading, starved), quietSinceMs };
+}
+
+/**
+ * Where the user set no maximum, a limit guards the host alone. It is far above what is used, so that no burst of writes
+ * between two looks meets it: a part of what the hosts have left, between the bounds of a shard.
+ */
+function openFloor(reading: CapacityReading, present: readonly ShardReading[]): number {
+  const { params } = reading;
+  const room = [...reading.rooms.values()].reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+  const part = (room * OPEN_SHARE) / Math.max(1, present.length);
+  // In steps of a power of two: it is not to follow every megabyte that comes and goes on the host.
+  const rounded = 2 ** Math.floor(Math.log2(Math.max(1, part)));
+  return Math.min(
+    params.shardMemoryMaximumBytes / 2,
+    Math.max(params.shardMemoryMinimumBytes, rounded),
+  );
 }
 
 function shrink(

@@ -67,7 +67,8 @@ export function planShardCount(
     rejected: ['a new shard from the pool: this one is still there and has data'],
   }));
   let more = wanted - present - kept.length;
-  const fit = Math.max(shardsThatFit(reading.rooms.values(), params), 0);
+  // A minimum is there whatever the hosts do at the moment: it is for the load that is to come.
+  const fit = Math.max(shardsThatFit(reading.rooms.values(), params), minimum - present, 0);
   if (more > fit) {
     events.push({
       event: 'hosts-full',
