@@ -1,7 +1,7 @@
 /** The snapshot that the capacity planner reads, made of what the store wants and what nodes, proxies and hosts say. */
-import type { HostCapacity } from '../engine/host.ts';
 import type { CacheHeat, NodeHeat } from '../model/heat.ts';
 import type { Fleet } from './fleet.ts';
+import type { HostFigures } from './hosts.ts';
 import type { Job } from './job-board.ts';
 import {
   NO_SHARD,
@@ -18,15 +18,6 @@ import type { Step } from './step.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, NodeRecord, ShardRecord } from './store-records.ts';
 import type { PoolStatus } from './warm-pool.ts';
-
-/** A machine and what runs on it. */
-export interface HostFigures {
-  readonly id: string;
-  readonly zone: string;
-  readonly capacity: HostCapacity;
-  /** Of the whole machine over the last second, 0..1; null: not known. */
-  readonly cpuUtilisation: number | null;
-}
 
 export interface CapacityViewParts {
   readonly nowMs: number;
@@ -177,10 +168,7 @@ function poolOf({ cache, pool }: CapacityViewParts): CapacityView['pool'] {
   return { ready: own?.ready ?? 0, starting: own?.starting ?? 0 };
 }
 
-function hostOf(
-  { id, zone, capacity, cpuUtilisation }: HostFigures,
-  parts: CapacityViewParts,
-): CapacityHost {
+function hostOf({ id, zone, capacity }: HostFigures, parts: CapacityViewParts): CapacityHost {
   const { store } = parts;
   const nodes = store.nodes().filter((node) => node.hostId === id);
   const warm = store.warm.all().filter((node) => node.hostId === id);
@@ -190,7 +178,7 @@ function hostOf(
     id,
     zone,
     cores: capacity.cores,
-    cpuUtilisation,
+    cpuUtilisation: capacity.cpuUtilisation,
     ioThreadsInUse: nodes.reduce((sum, node) => sum + ioThreads(node), warm.length),
     nodes: nodes.length + warm.length,
     freeMemoryBytes: capacity.freeMemoryBytes,

@@ -27,13 +27,11 @@ import { CacheAdmin } from './cache-admin.ts';
 import { CacheLifecycle } from './cache-lifecycle.ts';
 import { CacheLookup } from './cache-lookup.ts';
 import { capacityReport } from './capacity-report.ts';
-import type { HostFigures } from './capacity-view-of.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
 import { HeatBoard } from './heat-board.ts';
 import { Hosts } from './hosts.ts';
-import { HostCpu } from './host-cpu.ts';
 import { JobBoard } from './job-board.ts';
 import { Journal, logStateSaved } from './journal.ts';
 import { Lanes } from './lanes.ts';
@@ -82,7 +80,6 @@ export class ControlPlane {
   readonly #lanes: Lanes;
   readonly #proxies: ProxyFleet;
   readonly #heat: HeatBoard;
-  readonly #hostCpu = new HostCpu();
   readonly #lifecycle: CacheLifecycle;
   readonly #shards: ShardKeeper;
   readonly #users: UserAdmin;
@@ -157,7 +154,7 @@ export class ControlPlane {
       journal: this.#journal,
       log,
       heat: (cacheName) => this.#heat.heat(cacheName),
-      hosts: () => this.#hosts(),
+      hosts: () => hosts.capacities(),
       watchSlots: (cache, slots) => this.#heat.watchSlots(cache.name, slots),
       isHeld: () => false,
     });
@@ -397,12 +394,6 @@ export class ControlPlane {
   }
 
   // Inside
-
-  async #hosts(): Promise<HostFigures[]> {
-    const { host } = this.#options;
-    const capacity = await host.capacity();
-    return [{ id: host.id, zone: host.zone, capacity, cpuUtilisation: this.#hostCpu.sample() }];
-  }
 
   #lookAtShards(cacheId: string): void {
     this.#lanes.lookAtShards(cacheId, this.#store.shards.of(cacheId));

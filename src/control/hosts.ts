@@ -3,10 +3,17 @@
  * there is not known, and nothing is concluded from it.
  */
 import type { Logger } from 'pino';
-import type { Host, HostedNode, NodeActivity, NodeEnd } from '../engine/host.ts';
+import type { Host, HostCapacity, HostedNode, NodeActivity, NodeEnd } from '../engine/host.ts';
 import { NodeError } from '../engine/node-error.ts';
 import { rankHosts, type RankedHost } from './policies/place-node.ts';
 import type { Store } from './store.ts';
+
+/** A machine and what it has. */
+export interface HostFigures {
+  readonly id: string;
+  readonly zone: string;
+  readonly capacity: HostCapacity;
+}
 
 export interface HostWatcher {
   /** It cannot be reached any more, or can again; after how long. */
@@ -79,6 +86,19 @@ export class Hosts {
       }),
     );
     return { nodes: found.flat(), unreached };
+  }
+
+  /** What the hosts that can be reached have. */
+  async capacities(): Promise<HostFigures[]> {
+    const asked = this.all.filter(({ id }) => !this.isLost(id));
+    const said = await Promise.allSettled(
+      asked.map(async ({ id, zone }) => ({
+        id,
+        zone,
+        capacity: await this.on(id, (host) => host.capacity()),
+      })),
+    );
+    return said.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   }
 
   /** What the processes of these nodes do; of hosts that cannot say, nothing. */

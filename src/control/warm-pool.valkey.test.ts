@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { findEngine, installEngine } from '../engine/catalogue.ts';
 import { LocalHost } from '../engine/local-host.ts';
 import { defaultEngineDir } from '../model/data-dir.ts';
+import { Hosts } from './hosts.ts';
 import { Ports } from './ports.ts';
 import { Store } from './store.ts';
 import { WarmPool } from './warm-pool.ts';
@@ -31,7 +32,11 @@ async function poolFor(t: TestContext) {
   const ports = new Ports();
   const store = new Store(join(dataDir, 'state.sqlite'));
   const makeHost = () => new LocalHost({ dataDir, findEngine: (v) => findEngine(v, engines) });
-  const make = (host = makeHost()) => ({ host, pool: new WarmPool({ store, host, ports, log }) });
+  const watcher = { onHostLost: () => undefined, onHostFound: () => undefined };
+  const make = (host = makeHost()) => {
+    const hosts = new Hosts([host], watcher, log);
+    return { host, pool: new WarmPool({ store, hosts, ports, log }) };
+  };
   const first = make();
   const last = { ...first };
   t.after(async () => {

@@ -35,6 +35,8 @@ export interface HostCapacity {
   /** What nodes may use in all, and what is free of it now. A container's limit counts, where there is one. */
   readonly memoryBytes: number;
   readonly freeMemoryBytes: number;
+  /** How busy its processors were since the last time this was asked, 0..1; null: not known. */
+  readonly cpuUtilisation: number | null;
 }
 
 export interface NodeEnd {

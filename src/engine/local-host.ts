@@ -12,6 +12,7 @@ import {
   type NodeRequest,
   type StopRequest,
 } from './host.ts';
+import { HostCpu } from './host-cpu.ts';
 import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
 import { isNodeId } from './node-config.ts';
 import { NodeError } from './node-error.ts';
@@ -65,6 +66,7 @@ export class LocalHost implements Host {
   readonly #stopping = new Set<string>();
   readonly #reservedPorts = new Set<number>();
   #nextPort = 0;
+  readonly #cpu = new HostCpu();
   readonly #listeners = new Set<(end: NodeEnd) => void>();
 
   constructor(options: LocalHostOptions) {
@@ -154,6 +156,8 @@ export class LocalHost implements Host {
       cores: this.cores,
       memoryBytes: mayUseBytes,
       freeMemoryBytes: Math.min(process.availableMemory(), mayUseBytes),
+      // Of the machine: where this host is a part of it, nobody knows how busy that part is.
+      cpuUtilisation: this.#options.cores === undefined ? this.#cpu.sample() : null,
     };
   }
 
