@@ -27,6 +27,7 @@ export interface DaemonOptions {
   readonly hosts?: string | undefined;
   readonly proxies?: number | undefined;
   readonly metricsPort?: number | undefined;
+  readonly scaleInAfter?: number | undefined;
 }
 
 export interface StartedDaemon {
@@ -121,6 +122,7 @@ function daemonArguments(dataDir: string, options: DaemonOptions): string[] {
     ['--hosts', options.hosts && resolve(options.hosts)],
     ['--proxies', options.proxies],
     ['--metrics-port', options.metricsPort],
+    ['--scale-in-after', options.scaleInAfter],
   ];
   return named.flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]));
 }

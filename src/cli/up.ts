@@ -7,11 +7,13 @@
  */
 import type { Command } from 'commander';
 import type { SystemStatus } from '../model/admin-api.ts';
+import { parseDurationMs } from '../lib/human-units.ts';
 import { DEFAULT_ENGINE_LINE } from '../model/cache-spec.ts';
 import type { ApiClient } from './api-client.ts';
 import { plural } from './cache-words.ts';
 import { CliError, EXIT_CODES } from './cli-error.ts';
 import {
+  argument,
   clientOf,
   dataDirSuffix,
   integer,
@@ -54,6 +56,7 @@ interface UpOptions extends DataDirOption {
   readonly engineDir?: string;
   readonly engineBinary?: string;
   readonly hosts?: string;
+  readonly scaleInAfter?: number;
 }
 
 export function registerUp(program: Command, terminal: Terminal): void {
@@ -73,7 +76,12 @@ export function registerUp(program: Command, terminal: Terminal): void {
         .option('--metrics-port <port>', 'port of /metrics', port)
         .option('--engine-binary <path>', 'a valkey-server to use instead of installing one')
         .option('--engine-dir <dir>', 'where engines are installed')
-        .option('--hosts <file>', 'JSON: the hosts, with their zones, that nodes are spread over'),
+        .option('--hosts <file>', 'JSON: the hosts, with their zones, that nodes are spread over')
+        .option(
+          '--scale-in-after <duration>',
+          'how long a cache must need fewer shards before it gets them (default: 5m)',
+          argument(parseDurationMs),
+        ),
     ),
   ).action(async (options: UpOptions) => {
     process.exitCode = await up(options, terminal);

@@ -19,7 +19,7 @@ import type { Journal } from './journal.ts';
 import type { CapacityStep, Explanation, PlannedCapacityStep } from './policies/capacity-view.ts';
 import { planCapacity } from './policies/plan-capacity.ts';
 import { DEFAULT_POOL_PARAMS, planPool } from './policies/plan-pool.ts';
-import { DEFAULT_PLANNER_PARAMS } from './policies/planner-params.ts';
+import type { PlannerParams } from './policies/planner-params.ts';
 import { freshPlannerState, type PlannerState } from './policies/planner-state.ts';
 import type { Step } from './step.ts';
 import type { Store } from './store.ts';
@@ -39,6 +39,7 @@ export interface AutoscalerDependencies {
   watchSlots(cache: CacheRecord, slots: readonly number[]): void;
   /** Something that users decide is under way on the cache (an upgrade): its shape is left alone. */
   isHeld(cache: CacheRecord): boolean;
+  readonly params: PlannerParams;
 }
 
 interface Memory {
@@ -169,7 +170,7 @@ export class Autoscaler {
       watchedSlots: memory.watchedSlots,
       nearCachedSlots: memory.nearCachedSlots,
     });
-    const plan = planCapacity(view, memory.state, DEFAULT_PLANNER_PARAMS);
+    const plan = planCapacity(view, memory.state, this.#deps.params);
     memory.state = plan.state;
     memory.explanations = plan.explanations;
     for (const planned of plan.steps) this.#execute(cache, memory, planned);

@@ -37,6 +37,7 @@ import { Journal, logStateSaved } from './journal.ts';
 import { Lanes } from './lanes.ts';
 import { NodeNews } from './node-news.ts';
 import type { NodeObservation } from './node-observation.ts';
+import { DEFAULT_PLANNER_PARAMS, type PlannerParams } from './policies/planner-params.ts';
 import { OperationWaiters, type Report } from './operation-waiters.ts';
 import { Ports } from './ports.ts';
 import { ProxyFleet } from './proxy-fleet.ts';
@@ -58,6 +59,8 @@ export interface ControlPlaneOptions {
   /** Number of proxy processes. */
   readonly proxies: number;
   readonly proxyScriptPath: string;
+  /** How long a cache must need fewer shards before it gets them; undefined: the planner's own. */
+  readonly scaleInAfterMs?: number | undefined;
   readonly log: Logger;
 }
 
@@ -157,6 +160,7 @@ export class ControlPlane {
       hosts: () => hosts.capacities(),
       watchSlots: (cache, slots) => this.#heat.watchSlots(cache.name, slots),
       isHeld: () => false,
+      params: plannerParams(options.scaleInAfterMs),
     });
     const context = (cache: CacheRecord, signal: AbortSignal) => this.#context(cache, signal);
     this.#shards = new ShardKeeper({
@@ -422,4 +426,10 @@ export class ControlPlane {
   #status(cache: CacheRecord): CacheStatus {
     return cacheStatus(cache, this.#store, this.#fleet, this.#proxies.usage);
   }
+}
+
+function plannerParams(inQuietMs: number | undefined): PlannerParams {
+  return inQuietMs === undefined
+    ? DEFAULT_PLANNER_PARAMS
+    : { ...DEFAULT_PLANNER_PARAMS, inQuietMs };
 }

@@ -31,6 +31,7 @@ const { values } = parseArgs({
     'engine-dir': { type: 'string' },
     'engine-binary': { type: 'string' },
     hosts: { type: 'string' },
+    'scale-in-after': { type: 'string' },
     proxies: { type: 'string' },
     'metrics-port': { type: 'string' },
     'proxy-script': { type: 'string' },
@@ -70,6 +71,7 @@ async function main(): Promise<void> {
     engines,
     hosts: localHosts(values.hosts, paths, (version) => findEngine(version, engines)),
     proxies: integerOption('proxies', 1, 256) ?? availableParallelism(),
+    scaleInAfterMs: integerOption('scale-in-after', 1_000, 86_400_000),
     proxyScriptPath: resolve(
       values['proxy-script'] ?? fileURLToPath(new URL('./proxy.ts', import.meta.url)),
     ),
@@ -125,7 +127,7 @@ async function startMetrics(control: ControlPlane): Promise<MetricsServer | null
 }
 
 function integerOption(
-  name: 'proxies' | 'metrics-port',
+  name: 'proxies' | 'metrics-port' | 'scale-in-after',
   min: number,
   max: number,
 ): number | undefined {
