@@ -78,7 +78,13 @@ export class Autoscaler {
 
   start(): void {
     for (const cache of this.#deps.store.caches()) {
-      if (cache.formed) this.#deps.jobs.takeUp(cache);
+      if (!cache.formed) continue;
+      this.#deps.jobs.takeUp(cache);
+      if (!cache.spec.sharding || this.#deps.jobs.running(cache.id).length > 0) continue;
+      this.#deps.jobs.start(cache, {
+        step: { kind: 'mend-slots' },
+        reason: 'a move of slots may have been cut short before this daemon started',
+      });
     }
     this.#timer = setInterval(() => this.plan(), PLAN_MS);
     this.#timer.unref();

@@ -78,7 +78,7 @@ export class JobBoard {
 
   /** Begins a job, unless one of its shards has another. Never throws: what goes wrong is told as an event. */
   start(cache: CacheRecord, planned: PlannedStep): void {
-    const occupied = shardsOf(planned.step, this.#deps.store);
+    const occupied = shardsOf(planned.step, cache.id, this.#deps.store);
     if (this.#stopping || occupied.some((shard) => this.isOccupied(cache.id, shard))) return;
     const abort = new AbortController();
     const { step, reason } = planned;
@@ -152,7 +152,7 @@ export function jobLane(cacheId: string): string {
 }
 
 /** The shards that a step works on. */
-function shardsOf(step: Step, store: Store): number[] {
+function shardsOf(step: Step, cacheId: string, store: Store): number[] {
   switch (step.kind) {
     case 'move-slots':
       return [step.from, step.to];
@@ -165,6 +165,8 @@ function shardsOf(step: Step, store: Store): number[] {
       const node = store.node(step.nodeId);
       return node === undefined ? [] : [node.shard];
     }
+    case 'mend-slots':
+      return store.shards.of(cacheId).map(({ shard }) => shard);
     default:
       return [];
   }

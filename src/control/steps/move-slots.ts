@@ -97,6 +97,7 @@ export async function moveSlots(context: SlotMoveContext, step: MoveSlotsStep): 
     if (failures > 0) way = await wayOf(context, ends);
   }
   await settleSlots(context, step.ranges, ends.target.clusterId);
+  await recordOwners(context, step);
   context.refresh();
   context.progress?.(1, `${total} slots moved`);
   const tookMs = Date.now() - startedMs;
@@ -105,6 +106,16 @@ export async function moveSlots(context: SlotMoveContext, step: MoveSlotsStep): 
     'slots-moved',
     `${total} slots (${rangesText(step.ranges)}) of shard ${step.from} are shard ${step.to}'s now, after ${tookMs} ms`,
   );
+}
+
+/** At once, not at the next look at the shards: who plans the next move must not see slots where they were. */
+async function recordOwners(context: SlotMoveContext, step: MoveSlotsStep): Promise<void> {
+  const { source, target } = await moveEnds(context, step);
+  const { store, cache } = context;
+  store.transaction(() => {
+    store.shards.update(cache.id, step.from, { slots: source.myself.slotRanges });
+    store.shards.update(cache.id, step.to, { slots: target.myself.slotRanges });
+  });
 }
 
 function check({ from, to, ranges }: MoveSlotsStep): void {

@@ -15,7 +15,7 @@ export interface SlotMoveContext extends Pick<
   'signal' | 'event' | 'refresh' | 'progress'
 > {
   readonly cache: Pick<CacheRecord, 'id' | 'name' | 'systemSecret'>;
-  readonly store: Pick<Store, 'nodes'>;
+  readonly store: Pick<Store, 'nodes' | 'shards' | 'transaction'>;
   readonly fleet: Pick<
     Fleet,
     'call' | 'callForBytes' | 'isAlive' | 'dumpFunctions' | 'restoreFunctions'
