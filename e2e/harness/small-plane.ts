@@ -11,6 +11,7 @@ import { pino } from 'pino';
 import { admitCache, checkSpec } from '../../src/control/admit-cache.ts';
 import { executeStep } from '../../src/control/execute-step.ts';
 import { Fleet } from '../../src/control/fleet.ts';
+import { Hosts } from '../../src/control/hosts.ts';
 import { Journal } from '../../src/control/journal.ts';
 import { Lanes } from '../../src/control/lanes.ts';
 import { NodeNews } from '../../src/control/node-news.ts';
@@ -23,7 +24,9 @@ import { primaryOf, type ShardPrimary } from '../../src/control/steps/move-ends.
 import { Store } from '../../src/control/store.ts';
 import type { CacheRecord, NodeRecord } from '../../src/control/store-records.ts';
 import { developmentCertificatePaths, topologyOf } from '../../src/control/topology-of.ts';
+import { WarmPool } from '../../src/control/warm-pool.ts';
 import { findEngine, installEngine } from '../../src/engine/catalogue.ts';
+import type { Host } from '../../src/engine/host.ts';
 import { LocalHost } from '../../src/engine/local-host.ts';
 import { dataDirPaths } from '../../src/model/data-dir.ts';
 import type { EngineLine } from '../../src/model/cache-spec.ts';
@@ -51,6 +54,8 @@ export class SmallPlane {
   /** What steps reported of themselves. */
   readonly progress: [number, string][] = [];
   readonly #lanes: Lanes;
+  readonly #hosts: Hosts;
+  readonly #pool: WarmPool;
   readonly #ports = new Ports();
   readonly #log = pino({ level: process.env['SPRINGTIDE_TEST_LOG'] ?? 'silent' });
   readonly #ownsRoot: boolean;
@@ -89,8 +94,15 @@ export class SmallPlane {
       isStopping: () => this.#stopping,
     });
     const host = new LocalHost({ dataDir: root, findEngine: (version) => findEngine(version, {}) });
-    const fleet = new Fleet(host, this.store, paths.nodes, news, this.#log);
+    this.#hosts = new Hosts([host], news, this.#log);
+    const fleet = new Fleet(this.#hosts, this.store, paths.nodes, news, this.#log);
     this.fleet = fleet;
+    this.#pool = new WarmPool({
+      store: this.store,
+      hosts: this.#hosts,
+      ports: this.#ports,
+      log: this.#log,
+    });
   }
 
   /** A new cache, formed and healthy. */
@@ -126,12 +138,16 @@ export class SmallPlane {
       store: this.store,
       fleet: this.fleet,
       ports: this.#ports,
+      pool: this.#pool,
       log: this.#log,
       signal,
       event: (kind) => void this.events.push(kind),
       progress: (fraction, detail) => void this.progress.push([fraction, detail]),
       refresh: () => this.#refreshProxy(),
       publish: () => undefined,
+      served: () => Promise.resolve(),
+      lookAtShard: (shard) => this.#lanes.lookAtShard(this.cache.id, shard),
+      drainShard: (shard) => this.#lanes.drainShard(this.cache.id, shard),
     };
   }
 
@@ -231,7 +247,11 @@ export class SmallPlane {
         ? {}
         : { limits: { memoryMaximumBytes: options.memoryBytes } }),
     });
-    const admitted = await admitCache(spec, this.#ports, Date.now());
+    const place = () => {
+      const [{ id: hostId, address }] = this.#hosts.all as [Host];
+      return { hostId, address };
+    };
+    const admitted = await admitCache(spec, this.#ports, place, Date.now());
     this.store.transaction(() => {
       this.store.insertCache(admitted.cache);
       for (const shard of admitted.shards) this.store.shards.insert(shard);
@@ -255,7 +275,9 @@ export class SmallPlane {
     const parts = [
       { cache: this.cache, nodes: this.store.nodes(), users: this.store.users(this.cache.id) },
     ];
-    const { caches } = topologyOf(1, parts, developmentCertificatePaths(this.root));
+    const { caches } = topologyOf(1, parts, developmentCertificatePaths(this.root), (node) =>
+      this.fleet.address(node),
+    );
     this.#link = createServer((socket) => {
       this.#linked.add(socket);
       socket.on('error', () => undefined).on('close', () => this.#linked.delete(socket));
