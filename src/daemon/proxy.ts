@@ -17,7 +17,7 @@ const { values } = parseArgs({
     'data-dir': { type: 'string' },
     index: { type: 'string', default: '0' },
     proxies: { type: 'string', default: '1' },
-    /** `off`: counts nothing by slot; to measure what that costs (bench/heat-cost.ts). */
+    /** `off`: meters no work and counts nothing by slot; to measure what that costs (bench/heat-cost.ts). */
     heat: { type: 'string', default: 'on' },
     'log-level': { type: 'string', default: 'info' },
   },

@@ -39,7 +39,7 @@ export interface ProxyOptions {
   readonly peerSocket?: (index: number) => string;
   /** What all clients of this process may make it hold together; absent: its share of the machine's memory. */
   readonly clientMemoryBytes?: number;
-  /** False: nothing is counted by slot; to measure what that costs. */
+  /** False: no work is metered and nothing is counted by slot; to measure what that costs. */
   readonly heat?: boolean;
   readonly log: Logger;
 }

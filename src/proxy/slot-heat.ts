@@ -49,7 +49,7 @@ export class SlotHeat {
   #skip = 1;
   #random = 0x2545f491;
 
-  /** @param enabled false: counts nothing by slot (to measure what that costs) */
+  /** @param enabled false: counts nothing (to measure what that costs) */
   constructor(nowMs: number, enabled = true) {
     this.#sinceMs = nowMs;
     this.#enabled = enabled;
@@ -57,6 +57,7 @@ export class SlotHeat {
 
   /** One request that was answered. Returns its ECPU. Hot. */
   count(slot: number, weight: number, bytesIn: number, bytesOut: number): number {
+    if (!this.#enabled) return 0;
     const ecpu = ecpuOf(weight, bytesIn + bytesOut);
     this.ecpu += ecpu;
     if (slot >= 0) this.countSlot(slot, ecpu, bytesIn, bytesOut);
