@@ -28,6 +28,16 @@ const CACHE_COUNTERS = [
   ['connections_refused_total', 'Client connections refused at the limit.', 'connectionsRefused'],
   ['auth_failures_total', 'Logins with a wrong user or password.', 'authFailures'],
   ['ecpu_total', 'Work as it is metered, in ECPU.', 'ecpu'],
+  [
+    'throttled_total',
+    'Requests that waited because the cache was at its request limit.',
+    'throttled',
+  ],
+  [
+    'throttled_refused_total',
+    'Requests refused because the cache was at its request limit for longer than its deadline.',
+    'throttledRefused',
+  ],
   ['received_bytes_total', 'Bytes read from clients.', 'bytesIn'],
   ['sent_bytes_total', 'Bytes written to clients.', 'bytesOut'],
   ['pauses_total', 'Times a client was not read because a queue was full.', 'pauses'],

@@ -39,6 +39,9 @@ const usageSchema = z.object({
       connectionsRefused: count,
       authFailures: count,
       ecpu: count,
+      throttled: count,
+      throttledRefused: count,
+      throttledMs: count,
       bytesIn: count,
       bytesOut: count,
       pauses: count,
@@ -173,6 +176,14 @@ export class PlaneLinkServer {
   /** Says which slots' keys are to be watched. */
   watchSlots(cache: string, slots: readonly number[]): void {
     this.#broadcast({ type: 'watch-slots', cache, slots });
+  }
+
+  /** Tells one proxy its part of the cache's request limit. */
+  ecpuShare(index: number, cache: string, perSecond: number): void {
+    for (const peer of this.#peers) {
+      if (peer.proxy?.index === index)
+        this.#send(peer, encode({ type: 'ecpu-share', cache, perSecond }));
+    }
   }
 
   /** Asks one proxy to drain and end. */

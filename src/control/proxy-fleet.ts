@@ -7,6 +7,7 @@ import type { ProxyStatus } from '../model/admin-api.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
 import type { SlotHeatReport } from '../model/heat.ts';
 import type { Journal } from './journal.ts';
+import { LimitDivider } from './limit-divider.ts';
 import { PlaneLinkServer } from './plane-link-server.ts';
 import { ProxySupervisor } from './proxy-supervisor.ts';
 import { servingBoard, type ServingBoard } from './serving-board.ts';
@@ -41,6 +42,7 @@ export class ProxyFleet {
   readonly #deps: ProxyFleetDependencies;
   readonly #link: PlaneLinkServer;
   readonly #supervisor: ProxySupervisor;
+  readonly #divider: LimitDivider;
 
   constructor(options: ProxyFleetOptions, deps: ProxyFleetDependencies) {
     const { paths, proxies, scriptPath } = options;
@@ -72,6 +74,12 @@ export class ProxyFleet {
       },
       log,
     );
+    this.#divider = new LimitDivider({
+      store: deps.store,
+      usage: this.usage,
+      share: (proxy, cache, ecpuPerSecond) => this.#link.ecpuShare(proxy, cache, ecpuPerSecond),
+      event: (cache, kind, message) => journal.event(cache, kind, message),
+    });
     this.board = servingBoard(
       () => this.#supervisor.alive(),
       () => this.#link.proxies(),
@@ -84,6 +92,7 @@ export class ProxyFleet {
     this.publish();
     await this.#link.listen();
     this.#supervisor.start();
+    this.#divider.start();
   }
 
   /** Sends them a topology made from the store as it is now. */
@@ -126,6 +135,7 @@ export class ProxyFleet {
 
   /** Starts none again from now on; they go on. */
   detach(): void {
+    this.#divider.stop();
     this.#supervisor.detach();
   }
 

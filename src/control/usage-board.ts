@@ -20,6 +20,14 @@ interface Seen {
   readonly previous: { readonly usage: ProxyUsage; readonly atMs: number } | null;
 }
 
+/** What one proxy does for one cache. */
+export interface CacheRates {
+  readonly ecpuPerSecond: number;
+  readonly throttledPerSecond: number;
+  /** Divided by 1000: clients that wait for the request limit, on average. */
+  readonly throttledMsPerSecond: number;
+}
+
 /** A rate is shown only while the proxy keeps reporting. */
 const STALE_AFTER_MS = 5_000;
 
@@ -71,6 +79,25 @@ export class UsageBoard {
     return sum;
   }
 
+  /** Of each proxy that reports at present: what it does for a cache, by its index. */
+  ratesByProxy(cache: string): ReadonlyMap<number, CacheRates> {
+    const rates = new Map<number, CacheRates>();
+    for (const [proxy, seen] of this.#seen) {
+      if (this.#now() - seen.atMs >= STALE_AFTER_MS) continue;
+      if (!seen.usage.caches.some(({ name }) => name === cache)) continue;
+      rates.set(proxy, {
+        ecpuPerSecond: rateOf(seen, cache, ({ ecpu }) => ecpu),
+        throttledPerSecond: rateOf(
+          seen,
+          cache,
+          (usage) => usage.throttled + usage.throttledRefused,
+        ),
+        throttledMsPerSecond: rateOf(seen, cache, ({ throttledMs }) => throttledMs),
+      });
+    }
+    return rates;
+  }
+
   /** What `status` shows of a cache. */
   traffic(cache: string): CacheTraffic | null {
     const sum = this.totals(cache);
@@ -90,14 +117,8 @@ export class UsageBoard {
   #rate(cache: string, counter: (usage: CacheUsage) => number): number {
     let rate = 0;
     const nowMs = this.#now();
-    for (const { usage, atMs, previous } of this.#seen.values()) {
-      if (previous === null || nowMs - atMs >= STALE_AFTER_MS || atMs <= previous.atMs) continue;
-      const here = usage.caches.find(({ name }) => name === cache);
-      const before = previous.usage.caches.find(({ name }) => name === cache);
-      if (here === undefined) continue;
-      const grown = counter(here) - (before === undefined ? 0 : counter(before));
-      rate += (Math.max(0, grown) * 1000) / (atMs - previous.atMs);
-    }
+    for (const seen of this.#seen.values())
+      if (nowMs - seen.atMs < STALE_AFTER_MS) rate += rateOf(seen, cache, counter);
     return rate;
   }
 
@@ -109,6 +130,20 @@ export class UsageBoard {
       );
     }
   }
+}
+
+/** Per second, between the last two reports of a proxy. */
+function rateOf(
+  { usage, atMs, previous }: Seen,
+  cache: string,
+  counter: (usage: CacheUsage) => number,
+): number {
+  if (previous === null || atMs <= previous.atMs) return 0;
+  const here = usage.caches.find(({ name }) => name === cache);
+  const before = previous.usage.caches.find(({ name }) => name === cache);
+  if (here === undefined) return 0;
+  const grown = counter(here) - (before === undefined ? 0 : counter(before));
+  return (Math.max(0, grown) * 1000) / (atMs - previous.atMs);
 }
 
 function perGroup<T>(value: (group: CommandGroup) => T): Record<CommandGroup, T> {
@@ -134,6 +169,9 @@ function emptyUsage(name: string): CacheUsage {
     connectionsRefused: 0,
     authFailures: 0,
     ecpu: 0,
+    throttled: 0,
+    throttledRefused: 0,
+    throttledMs: 0,
     bytesIn: 0,
     bytesOut: 0,
     pauses: 0,
@@ -165,6 +203,9 @@ function addUsage(sum: CacheUsage, part: CacheUsage, live: boolean): CacheUsage 
     connectionsRefused: sum.connectionsRefused + part.connectionsRefused,
     authFailures: sum.authFailures + part.authFailures,
     ecpu: sum.ecpu + part.ecpu,
+    throttled: sum.throttled + part.throttled,
+    throttledRefused: sum.throttledRefused + part.throttledRefused,
+    throttledMs: sum.throttledMs + part.throttledMs,
     bytesIn: sum.bytesIn + part.bytesIn,
     bytesOut: sum.bytesOut + part.bytesOut,
     pauses: sum.pauses + part.pauses,

@@ -29,5 +29,7 @@ export type ControlToProxy =
   | { readonly type: 'heat-taken'; readonly cacheId: string; readonly sequence: number }
   /** Keep a sketch of the hot keys of these slots, and no longer of those named before. */
   | { readonly type: 'watch-slots'; readonly cache: string; readonly slots: readonly number[] }
+  /** This proxy's part of the cache's request limit, ECPU per second, until the next. */
+  | { readonly type: 'ecpu-share'; readonly cache: string; readonly perSecond: number }
   /** Stop accepting, let replies go out, exit. */
   | { readonly type: 'drain'; readonly graceMs: number };

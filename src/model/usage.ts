@@ -57,6 +57,11 @@ export interface CacheUsage {
   readonly authFailures: number;
   /** Work as it is metered (src/proxy/ecpu-metering.ts). */
   readonly ecpu: number;
+  /** Requests that waited because the cache was at its request limit, and those that were refused for that (TRYAGAIN). */
+  readonly throttled: number;
+  readonly throttledRefused: number;
+  /** How long clients have waited for that, all together. */
+  readonly throttledMs: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** Times a client was not read because its replies or a node's queue were full. */

@@ -23,6 +23,13 @@ export const NO_AUTH = errorReply('NOAUTH Authentication required.');
 export const CROSS_SLOT = errorReply("CROSSSLOT Keys in request don't hash to the same slot");
 export const SYNTAX_ERROR = errorReply('ERR syntax error');
 
+/** The cache is at its request limit, and would be for longer than its deadline. It was not executed; clients try again. */
+export function overLimit(ecpuPerSecondMaximum: number): Buffer {
+  return errorReply(
+    `TRYAGAIN The request limit of this cache, ${ecpuPerSecondMaximum} ECPU per second, is exceeded`,
+  );
+}
+
 /** The engine's words for a user without permission, which is what a refused command is to everybody. */
 export function noPermission(user: string, command: string): Buffer {
   return errorReply(`NOPERM User ${user} has no permissions to run the '${command}' command`);

@@ -207,6 +207,9 @@ export class Proxy {
       case 'watch-slots':
         this.#caches.get(message.cache)?.service.router.heat.watch(message.slots);
         break;
+      case 'ecpu-share':
+        this.#caches.get(message.cache)?.service.router.limit.setShare(message.perSecond);
+        break;
       case 'drain':
         void this.drain(message.graceMs).then(() => process.exit(0));
         break;
@@ -281,6 +284,7 @@ export class Proxy {
           blocks: this.#blocks,
           read: this.#read,
           meter: new Meter(),
+          proxies: this.#options.proxies,
           heat: new SlotHeat(performance.now(), this.#options.heat ?? true),
           memory: this.#memory,
           log,
@@ -356,6 +360,9 @@ function cacheUsage(service: CacheService): CacheUsage {
     connectionsRefused: meter.connectionsRefused,
     authFailures: meter.authFailures,
     ecpu: router.heat.ecpu,
+    throttled: router.limit.throttled,
+    throttledRefused: router.limit.refused,
+    throttledMs: router.limit.waitedMs,
     bytesIn: meter.bytesIn,
     bytesOut: meter.bytesOut,
     pauses: meter.pauses,

@@ -20,7 +20,7 @@ import {
   PLAN_REFUSED,
   PLAN_SPLIT,
 } from './command-plan.ts';
-import { errorReply, NO_AUTH, noPermission, wrongArity } from './proxy-error.ts';
+import { errorReply, NO_AUTH, noPermission, overLimit, wrongArity } from './proxy-error.ts';
 import type { Session } from './session.ts';
 import { KEY_TOO_LONG, slotOf } from './slot-of.ts';
 import { STALL_BUSY } from './stalls.ts';
@@ -170,6 +170,19 @@ export class SessionCommands {
             `ERR a key or channel name exceeds the limit of ${limits.keyMaximumBytes} bytes of this cache`,
           ),
     );
+    return true;
+  }
+
+  /** The cache is at its request limit: the command is not executed, and neither is a transaction that it was to end. */
+  refuseOverLimit(session: Session, planned: PlannedCommand): true {
+    const { client } = session;
+    client.muted = client.replyOff || client.skipNext;
+    client.skipNext = false;
+    session.lastCommand = planned;
+    if (client.transaction?.open === true) endTransaction(session);
+    session.refuse(overLimit(session.service.cache.limits.ecpuPerSecondMaximum));
+    if (client.muted && !client.replyOff) client.muted = false;
+    this.updateSpecial(session);
     return true;
   }
 

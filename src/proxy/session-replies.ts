@@ -9,6 +9,7 @@
 import type { Slab } from './io/slab.ts';
 import type { Turn } from './io/turn.ts';
 import type { Meter } from './meter.ts';
+import type { RequestLimit } from './request-limit.ts';
 import { overtakenBy } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
 import {
@@ -36,6 +37,7 @@ export class SessionReplies implements RequestSink {
   readonly #turn: Turn;
   readonly #meter: Meter;
   readonly #heat: SlotHeat;
+  readonly #limit: RequestLimit;
   readonly #pool: RequestPool;
   readonly #stash: Slab;
   readonly #output: SessionOutput;
@@ -59,6 +61,7 @@ export class SessionReplies implements RequestSink {
     this.#turn = router.turn;
     this.#meter = router.meter;
     this.#heat = router.heat;
+    this.#limit = router.limit;
     this.#pool = router.pool;
     this.#stash = router.stash;
     this.#output = output;
@@ -215,7 +218,10 @@ export class SessionReplies implements RequestSink {
   }
 
   #charge(request: Request, replyBytes: number): void {
-    this.#heat.count(request.slot, request.weight, request.end - request.start, replyBytes);
+    const { slot, weight, start, end } = request;
+    const ecpu = this.#heat.count(slot, weight, end - start, replyBytes);
+    // It took one token when it was let in.
+    if (this.#limit.active) this.#limit.charge(ecpu - 1);
   }
 
   #holdBack(request: Request, buf: Buffer, start: number, end: number): void {

@@ -19,6 +19,13 @@ import type { Turn } from './io/turn.ts';
 import { NEAR_PASSED, NEAR_SERVED, type NearSession } from './near-cache/near-cache.ts';
 import type { NearView } from './near-cache/near-view.ts';
 import { CLUSTER_DOWN, errorReply } from './proxy-error.ts';
+import {
+  LIMIT_ADMITTED,
+  LIMIT_REFUSED,
+  LIMIT_WAIT,
+  type LimitedClient,
+  type LimitVerdict,
+} from './request-limit.ts';
 import { NO_COMMAND } from './retry-order.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
 import type { Lane } from './routing/lane.ts';
@@ -32,6 +39,7 @@ import {
   STALL_CLOSING,
   STALL_DRAIN,
   STALL_FULL,
+  STALL_LIMIT,
   STALL_NODE,
   STALL_START,
   Stalls,
@@ -40,7 +48,7 @@ import {
 /** Invalidations that may wait behind replies, requests included. */
 const PUSHES_MAXIMUM = 100_000;
 
-export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSession {
+export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSession, LimitedClient {
   readonly id: number;
   readonly service: CacheService;
   readonly socket: Socket;
@@ -71,6 +79,8 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
   readonly #replies: SessionReplies;
   /** The slot map by which the requests under way were sent. */
   #epoch = 0;
+  /** The request at hand has taken its token, though it has to come again. */
+  #admitted = false;
   #closeAfterReplies = false;
   /** Commands whose replies go before what is pushed meanwhile. */
   #holds = 0;
@@ -184,8 +194,26 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
     args: RequestArguments,
     stable: boolean,
   ): boolean {
+    const planned = this.#router.book!.lookup(buf, args);
+    if (!this.#router.limit.active) return this.#take(planned, buf, start, end, args, stable);
+    const verdict = this.#askLimit(planned);
+    if (verdict === LIMIT_WAIT) return false;
+    if (verdict === LIMIT_REFUSED) return this.service.commands.refuseOverLimit(this, planned!);
+    const taken = this.#take(planned, buf, start, end, args, stable);
+    if (taken) this.#admitted = false;
+    return taken;
+  }
+
+  /** Hot. */
+  #take(
+    planned: PlannedCommand | null,
+    buf: Buffer,
+    start: number,
+    end: number,
+    args: RequestArguments,
+    stable: boolean,
+  ): boolean {
     const router = this.#router;
-    const planned = router.book!.lookup(buf, args);
     if (
       this.special ||
       planned === null ||
@@ -218,6 +246,25 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
     if (this.#replies.full) this.#stalls.begin(STALL_FULL);
     this.#checkCongestion(request);
     return true;
+  }
+
+  /** May the command be sent on, by the cache's request limit? A transaction asks once, when it is executed. */
+  #askLimit(planned: PlannedCommand | null): LimitVerdict {
+    if (this.#admitted || planned === null || !this.authenticated) return LIMIT_ADMITTED;
+    const { transaction } = this.client;
+    let { weight } = planned;
+    if (transaction?.open === true)
+      weight = planned.command.name === 'exec' ? transaction.queued.weight : 0;
+    if (weight === 0) return LIMIT_ADMITTED;
+    const verdict = this.#router.limit.admit(this);
+    if (verdict === LIMIT_WAIT) this.#stalls.begin(STALL_LIMIT);
+    this.#admitted = verdict === LIMIT_ADMITTED;
+    return verdict;
+  }
+
+  /** See LimitedClient. */
+  onAdmitted(): void {
+    this.#stalls.end(STALL_LIMIT);
   }
 
   /**
@@ -326,11 +373,23 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
   /** Answers the command at hand, after all that are under way. */
   reply(bytes: Buffer): void {
     // What is queued in a transaction is charged when that is executed.
-    const weight = this.client.transaction?.open === true ? 0 : (this.lastCommand?.weight ?? 0);
+    const queued = this.client.transaction?.open === true;
+    this.#answer(bytes, queued ? 0 : (this.lastCommand?.weight ?? 0));
+  }
+
+  /** As `reply`, for a command that was not let in. */
+  refuse(bytes: Buffer): void {
+    this.#answer(bytes, 0);
+  }
+
+  #answer(bytes: Buffer, weight: number): void {
     if (this.#replies.empty) {
-      const { meter, heat } = this.#router;
+      const { meter, heat, limit } = this.#router;
       meter.answered(this.lastCommand?.groupIndex ?? ADMIN_GROUP, 0);
-      if (weight > 0) heat.count(NO_SLOT, weight, 0, bytes.length);
+      if (weight > 0) {
+        const ecpu = heat.count(NO_SLOT, weight, 0, bytes.length);
+        if (limit.active) limit.charge(ecpu - 1);
+      }
       if (bytes[0] === MINUS) meter.failed(bytes, 0, bytes.length);
       if (!this.client.muted) this.#output.write(bytes, 0, bytes.length);
       return;
@@ -350,10 +409,11 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
       if (this.#replies.full) this.#stalls.begin(STALL_FULL);
       return;
     }
-    const { meter, heat } = this.#router;
+    const { meter, heat, limit } = this.#router;
     meter.answered(planned.groupIndex, 0);
     // Charged like any other, but no node's and so no slot's.
-    heat.count(NO_SLOT, planned.weight, requestBytes, reply.length);
+    const ecpu = heat.count(NO_SLOT, planned.weight, requestBytes, reply.length);
+    if (limit.active) limit.charge(ecpu - 1);
     this.#output.write(reply, 0, reply.length);
   }
 
@@ -495,6 +555,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
     if (this.closed) return;
     this.#turn.tick();
     this.#input.resume();
+    if (this.#router.limit.active) this.#router.limit.settle(this);
     if (this.#ended) this.#output.flushSoon();
   }
 
@@ -517,6 +578,7 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
     this.closed = true;
     this.left = true;
     this.service.memory.drop(this);
+    this.#router.limit.leave(this);
     this.#output.close();
     this.#input.clear();
     this.#replies.abandon(this.service.discard);

@@ -18,11 +18,13 @@ export const STALL_NODE = 16;
 export const STALL_START = 32;
 /** As much output as one turn may make: the rest of the input waits until it is written. */
 export const STALL_TURN = 64;
+/** The cache is at its request limit (request-limit.ts). */
+export const STALL_LIMIT = 256;
 /** It has heard its last reply, or will: nothing more is executed for it. This one never ends. */
 export const STALL_CLOSING = 128;
 
-/** Part of the ordinary course: not counted as pauses. */
-const ORDINARY = STALL_DRAIN | STALL_BUSY | STALL_TURN | STALL_CLOSING;
+/** Part of the ordinary course, or counted elsewhere: not counted as pauses. */
+const ORDINARY = STALL_DRAIN | STALL_BUSY | STALL_TURN | STALL_CLOSING | STALL_LIMIT;
 
 export class Stalls {
   /** Bits of the reasons above; 0: nothing holds it. */

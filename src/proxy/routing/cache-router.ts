@@ -19,6 +19,7 @@ import { Slab } from '../io/slab.ts';
 import type { Turn } from '../io/turn.ts';
 import { CommandWeights } from '../command-weights.ts';
 import type { Meter } from '../meter.ts';
+import { RequestLimit } from '../request-limit.ts';
 import { SlotHeat } from '../slot-heat.ts';
 import { NearCache } from '../near-cache/near-cache.ts';
 import { Connections } from './connections.ts';
@@ -40,6 +41,8 @@ export interface RouterParts {
   readonly meter: Meter;
   /** Absent: one that counts. */
   readonly heat?: SlotHeat;
+  /** Proxies that share the cache's request limit; absent: this is the only one. */
+  readonly proxies?: number;
 }
 
 const HOUSEKEEPING_MS = 1000;
@@ -53,6 +56,7 @@ export class CacheRouter {
   engineVersion: string;
   readonly meter: Meter;
   readonly heat: SlotHeat;
+  readonly limit: RequestLimit;
   readonly turn: Turn;
   readonly pool: RequestPool;
   readonly blocks: BlockPool;
@@ -64,6 +68,7 @@ export class CacheRouter {
   /** Null: the cache has none. */
   near: NearCache | null = null;
 
+  readonly #proxies: number;
   readonly #takeBack: TakeBack;
   readonly #questions: NodeQuestions;
   readonly #stallWatch: StallWatch;
@@ -82,6 +87,9 @@ export class CacheRouter {
     this.log = parts.log;
     this.meter = parts.meter;
     this.heat = parts.heat ?? new SlotHeat(performance.now());
+    this.limit = new RequestLimit(() => this.cache.deadlineMs);
+    this.#proxies = parts.proxies ?? 1;
+    this.limit.setMaximum(cache.limits.ecpuPerSecondMaximum, this.#proxies);
     const { map, turn, meter, stash, pool, log, read } = this;
     const deadlineMs = () => this.cache.deadlineMs;
     const route = (request: Request) => this.route(request);
@@ -129,6 +137,7 @@ export class CacheRouter {
   /** Takes a newer picture of the same cache. */
   update(cache: TopologyCache): void {
     this.cache = cache;
+    this.limit.setMaximum(cache.limits.ecpuPerSecondMaximum, this.#proxies);
     this.#adoptSeeds();
     this.#keepNear();
     this.refresh();
@@ -227,6 +236,7 @@ export class CacheRouter {
     clearInterval(this.#housekeeping);
     this.#weights.close();
     this.near?.close();
+    this.limit.close();
     this.#learner.close();
     this.connections.close();
     this.#takeBack.close();
