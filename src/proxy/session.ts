@@ -232,6 +232,8 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
     const slot = slotOf(planned.command, buf, args, limits.keyMaximumBytes);
     if (slot === KEY_TOO_LONG) return this.service.commands.refuseSize(this, args);
     if (!this.inStep()) return false;
+    // Before the near cache: what it answers is no less asked for.
+    if (router.heat.watched !== null) this.#noteKey(planned, slot, buf, args);
     if (router.near !== null) {
       const near = router.near.take(this, planned, buf, start, end, args, slot);
       if (near !== NEAR_PASSED) return near === NEAR_SERVED;
@@ -242,7 +244,6 @@ export class Session implements InputOwner, OutputOwner, MemoryHolder, NearSessi
     const request = this.prepare(planned, buf, start, end, slot);
     request.stable = stable;
     router.route(request);
-    if (router.heat.watched !== null) this.#noteKey(planned, slot, buf, args);
     if (this.#replies.full) this.#stalls.begin(STALL_FULL);
     this.#checkCongestion(request);
     return true;
