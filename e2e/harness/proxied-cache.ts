@@ -9,6 +9,7 @@ import type { Proxy } from '../../src/proxy/proxy.ts';
 import { startInProcessProxy } from './in-process-proxy.ts';
 import { NodeFarm, type TestNode } from './node-farm.ts';
 import { RawClient } from './raw-client.ts';
+import { SlowTracking } from './slow-tracking.ts';
 import { OPEN_USER, topologyOfNodes, type EndpointOptions } from './topology-of-nodes.ts';
 
 /** `users` are those beside `default`, which may do everything without a password. */
@@ -23,6 +24,8 @@ export interface ProxiedCacheOptions extends EndpointOptions {
   readonly directives?: Readonly<Record<string, string>>;
   /** What all clients together may make a proxy hold. */
   readonly clientMemoryBytes?: number;
+  /** Unsharded: what tracking connections get comes so much later. */
+  readonly trackingLateMs?: number;
   /** Proxies of the cache, the further ones on ports of their own (`proxyPorts`). */
   readonly proxies?: number;
 }
@@ -39,6 +42,7 @@ export class ProxiedCache {
   readonly #dir: string;
   readonly #proxies: Proxy[] = [];
   readonly #clients: RawClient[] = [];
+  #ways: readonly SlowTracking[] = [];
 
   private constructor(
     cache: TopologyCache,
@@ -87,9 +91,18 @@ export class ProxiedCache {
         : farm.startReplicated(replicas, { acl, extra, line }),
       farm.startPlain({ extra, line }),
     ]);
-    const own = async () =>
-      topologyOfNodes(nodes, shards, await farm.portPair(), { ...options, users });
+    const ways: SlowTracking[] = [];
+    if (options.trackingLateMs !== undefined)
+      for (const node of nodes)
+        ways.push(await SlowTracking.open(node.port, options.trackingLateMs));
+    const own = async (): Promise<TopologyCache> => {
+      const cache = topologyOfNodes(nodes, shards, await farm.portPair(), { ...options, users });
+      if (ways.length === 0) return cache;
+      const viaWays = cache.nodes.map((node, i) => ({ ...node, port: ways[i]!.port }));
+      return { ...cache, nodes: viaWays };
+    };
     const started = new ProxiedCache(await own(), nodes, plain, farm, dir);
+    started.#ways = ways;
     for (let index = 0; index < proxies; index++) {
       const cache = index === 0 ? started.cache : await own();
       const proxy = await startInProcessProxy(dir, cache, {
@@ -129,6 +142,7 @@ export class ProxiedCache {
 
   async close(): Promise<void> {
     for (const client of this.#clients) client.close();
+    for (const way of this.#ways) way.close();
     // At once: the nodes end even if a proxy that a test has broken does not.
     await Promise.all([this.#farm.stopAll(), ...this.#proxies.map((proxy) => proxy.drain(0))]);
     rmSync(this.#dir, { recursive: true, force: true });
