@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { ProxiedCache } from '../../e2e/harness/proxied-cache.ts';
+import type { TestNode } from '../../e2e/harness/node-farm.ts';
 import type { RawClient } from '../../e2e/harness/raw-client.ts';
 
 const LIBRARY = `#!lua name=lib
@@ -68,3 +69,33 @@ for (const sharding of [true, false]) {
     });
   });
 }
+
+describe('reader port of a cache with replicas', () => {
+  it('spreads the reads of one key over the replicas, and asks none that is lost', async (t) => {
+    const cache = await ProxiedCache.start({ shards: 1, replicas: 2 });
+    t.after(() => cache.close());
+    const [primary, ...replicas] = cache.nodes;
+    const client = await cache.client();
+    await client.expectOk('SET', 'k', 'v');
+    await client.call('WAIT', 2, 5000);
+    const reader = await cache.reader();
+    const read = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) assert.equal(await reader.text('GET', 'k'), 'v');
+    };
+    const gets = async (node: TestNode): Promise<number> => {
+      const stats = await node.admin.text('INFO', 'commandstats');
+      return Number(/cmdstat_get:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+    };
+    await read(1000);
+    for (const replica of replicas) {
+      const calls = await gets(replica);
+      assert.ok(calls > 300, `${calls} of 1000 reads`);
+    }
+    await replicas[0]!.kill();
+    const before = await gets(replicas[1]!);
+    await read(1000);
+    assert.ok((await gets(replicas[1]!)) - before > 900);
+    // What was with the lost one is asked of the primary.
+    assert.ok((await gets(primary!)) < 100);
+  });
+});

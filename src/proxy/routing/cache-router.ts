@@ -27,6 +27,7 @@ import type { Lane, LaneKind } from './lane.ts';
 import { NodeMap, type RouterNode } from './node-map.ts';
 import { NodeQuestions, type AskOptions } from './node-questions.ts';
 import type { Request, RequestPool } from './request.ts';
+import { ReaderChoice } from './reader-choice.ts';
 import { SlotLearner } from './slot-learner.ts';
 import { StallWatch } from './stall-watch.ts';
 import { TakeBack } from './take-back.ts';
@@ -73,6 +74,7 @@ export class CacheRouter {
   readonly #questions: NodeQuestions;
   readonly #stallWatch: StallWatch;
   readonly #learner: SlotLearner;
+  readonly #readers: ReaderChoice;
   readonly #weights = new CommandWeights(this);
   #readyWaiters: (() => void)[] = [];
   readonly #housekeeping: NodeJS.Timeout;
@@ -103,18 +105,25 @@ export class CacheRouter {
       cacheName: cache.name,
       system: systemKind(cache),
       takeBack: this.#takeBack,
-      onBroken: refresh,
+      onBroken: (node) => {
+        this.#readers.avoid(node);
+        refresh();
+      },
     });
     const { connections } = this;
     const questions = new NodeQuestions({ pool, turn, connections, route });
     this.#questions = questions;
     this.#stallWatch = new StallWatch({ connections, questions, turn, deadlineMs });
+    this.#readers = new ReaderChoice(map, (node, args) => questions.once(node, args));
     this.#learner = new SlotLearner({
       map,
       log,
       cache: () => this.cache,
       question: (node, args) => questions.once(node, args),
-      onLearned: () => this.#learnCommands(),
+      onLearned: () => {
+        void this.#readers.look();
+        return this.#learnCommands();
+      },
     });
     this.#adoptSeeds();
     this.#keepNear();
@@ -154,7 +163,7 @@ export class CacheRouter {
         return;
       }
       if (lane.kind.readonly && request.tries === 0 && isRead(request))
-        node = this.map.readerOf(node, request.slot);
+        node = this.#readers.choose(lane, node);
     }
     const upstream = request.alone
       ? this.connections.bounded.largeFor(lane, node)
@@ -284,6 +293,7 @@ export class CacheRouter {
     this.connections.dropIdle();
     this.#stallWatch.look();
     this.#learner.keepFresh();
+    void this.#readers.look();
   }
 }
 

@@ -24,8 +24,8 @@ export interface ConnectionsParts {
   readonly system: LaneKind;
   /** Gets the requests that a connection did not answer. */
   readonly takeBack: TakeBack;
-  /** A connection broke that nobody here had closed. */
-  readonly onBroken: () => void;
+  /** A connection to this node broke that nobody here had closed. */
+  readonly onBroken: (node: number) => void;
 }
 
 export interface PrivateHandlers {
@@ -212,7 +212,7 @@ export class Connections implements UpstreamOwner {
     onClosed?.(error);
     if (error !== null && !this.#closed) {
       this.#logLoss(upstream, error);
-      this.#parts.onBroken();
+      this.#parts.onBroken(upstream.node);
     }
   }
 

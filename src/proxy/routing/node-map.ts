@@ -20,6 +20,8 @@ export interface RouterNode {
 export class NodeMap {
   /** Changes with every change of the owners: requests of one session never overtake each other across a change. */
   epoch = 0;
+  /** Changes with every look at who is there and who follows whom. */
+  version = 0;
   /** Owner of each slot as a node index, -1 for none. */
   readonly owners = new Int32Array(SLOT_COUNT).fill(-1);
   readonly nodes: RouterNode[] = [];
@@ -47,17 +49,6 @@ export class NodeMap {
   /** Every replica in the last view. */
   replicas(): number[] {
     return this.nodes.filter((node) => node.known && !node.primary).map((node) => node.index);
-  }
-
-  /** The replica of this primary that serves reads of this slot: the slots are spread over them. The primary if it has none. */
-  readerOf(primary: number, slot: number): number {
-    let count = 0;
-    for (const node of this.nodes) if (isReplicaOf(node, primary)) count++;
-    if (count === 0) return primary;
-    let skip = Math.max(0, slot) % count;
-    for (const node of this.nodes)
-      if (isReplicaOf(node, primary) && skip-- === 0) return node.index;
-    return primary;
   }
 
   /** The node at this address; null when the nodes and control have not named it. */
@@ -110,10 +101,7 @@ export class NodeMap {
       changed = true;
     }
     if (changed) this.epoch++;
+    this.version++;
     return changed;
   }
-}
-
-function isReplicaOf(node: RouterNode, primary: number): boolean {
-  return node.known && !node.primary && node.primaryIndex === primary;
 }
