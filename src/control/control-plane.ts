@@ -27,6 +27,7 @@ import { CacheAdmin } from './cache-admin.ts';
 import { CacheLifecycle } from './cache-lifecycle.ts';
 import { CacheLookup } from './cache-lookup.ts';
 import { capacityReport } from './capacity-report.ts';
+import { DiskWatch } from './disk-watch.ts';
 import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
@@ -88,6 +89,7 @@ export class ControlPlane {
   readonly #users: UserAdmin;
   readonly #engines: Engines;
   readonly #functions: FunctionKeeper;
+  readonly #disk: DiskWatch;
   readonly #waiters = new OperationWaiters();
   readonly #lookup: CacheLookup;
   readonly #admin: CacheAdmin;
@@ -128,6 +130,10 @@ export class ControlPlane {
       journal: this.#journal,
       context: (cache, signal) => this.#context(cache, signal),
       onEnd: () => this.#autoscaler.plan(),
+    });
+    this.#disk = new DiskWatch({
+      dataDir: paths.root,
+      event: (kind, message) => this.#journal.event(null, kind, message),
     });
     this.#functions = new FunctionKeeper(this.#store, this.#fleet, log);
     this.#proxies = new ProxyFleet(
@@ -241,6 +247,7 @@ export class ControlPlane {
     this.#renewal.unref();
     await this.#proxies.start();
     this.#functions.start();
+    this.#disk.start();
     this.#heat.start();
     this.#autoscaler.start();
     this.#journal.event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
@@ -266,6 +273,7 @@ export class ControlPlane {
     this.#stopping = true;
     clearInterval(this.#renewal);
     this.#functions.stop();
+    this.#disk.stop();
     this.#heat.stop();
     await this.#autoscaler.stop();
     await this.#jobs.stop();

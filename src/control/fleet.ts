@@ -18,8 +18,8 @@ import type { Store } from './store.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 export interface FleetHandlers extends NodeWatcher {
-  /** The process of a node that should run has certainly ended. */
-  onExit(nodeId: string): void;
+  /** The process of a node that should run has certainly ended; how, if that was seen. */
+  onExit(nodeId: string, end: NodeEnd | null): void;
 }
 
 export interface StartOptions {
@@ -100,7 +100,7 @@ export class Fleet {
       if (this.#unlisted.has(node.hostId)) fleetNode.presume();
       else if (fleetNode.isPresumed) {
         fleetNode.died();
-        this.#handlers.onExit(node.id);
+        this.#handlers.onExit(node.id, null);
       }
     }
   }
@@ -309,7 +309,7 @@ export class Fleet {
     const node = this.#nodes.get(end.nodeId);
     if (node?.pid !== end.pid) return;
     node.died();
-    if (!node.stopping && !end.requested) this.#handlers.onExit(end.nodeId);
+    if (!node.stopping && !end.requested) this.#handlers.onExit(end.nodeId, end);
   }
 
   /** The host of a node of a cache; none for one that is no more. */

@@ -2,6 +2,7 @@
  * What becomes known of a node, from the fleet or from a proxy: its lane looks at once, then it is written down. Decides
  * nothing: that is for whoever looks.
  */
+import type { NodeEnd } from '../engine/host.ts';
 import type { FleetHandlers } from './fleet.ts';
 import type { HostWatcher } from './hosts.ts';
 import type { Journal } from './journal.ts';
@@ -24,7 +25,7 @@ export class NodeNews implements FleetHandlers, HostWatcher {
     this.#deps = deps;
   }
 
-  onExit(nodeId: string): void {
+  onExit(nodeId: string, end: NodeEnd | null): void {
     const found = this.#find(nodeId);
     if (this.#deps.isStopping() || found === null) return;
     const { cache, node } = found;
@@ -33,7 +34,7 @@ export class NodeNews implements FleetHandlers, HostWatcher {
     this.#deps.journal.event(
       cache.name,
       'node-lost',
-      `node ${nodeId}, ${node.role} of shard ${node.shard}, ended`,
+      `node ${nodeId}, ${node.role} of shard ${node.shard}, ended${howItEnded(end)}`,
     );
   }
 
@@ -111,4 +112,12 @@ export class NodeNews implements FleetHandlers, HostWatcher {
     const cache = node && this.#deps.store.cache(node.cacheId);
     return node === undefined || cache === undefined ? null : { cache, node };
   }
+}
+
+/** In the words of an event. */
+function howItEnded(end: NodeEnd | null): string {
+  if (end === null) return ' while its host could not be reached';
+  if (end.outOfMemory) return ': killed by the kernel, for memory ran out';
+  if (end.signal !== null) return `: killed by ${end.signal}`;
+  return end.code === null ? '' : ` with exit status ${end.code}`;
 }

@@ -9,6 +9,8 @@ import { planShard } from './policies/plan-shard.ts';
 import type { ObservedShardNode, ShardNodeView, ShardView } from './policies/shard-view.ts';
 import type { ClusterPeer, SlotRange } from './node-observation.ts';
 import { rangesText, slotCount, withoutRanges } from './slot-ranges.ts';
+import { seconds } from './seconds.ts';
+import { ShardHealth } from './shard-health.ts';
 import type { PlannedStep } from './step.ts';
 import type { StepContext } from './step-context.ts';
 import type { Store } from './store.ts';
@@ -32,12 +34,15 @@ interface Request {
 const LOOK_MS = 2_000;
 const LOOK_PER_NODES = 40;
 const LOOK_AGAIN_MS = 50;
+/** While a node is missing: the time of its repair is told. */
+const LOOK_DEGRADED_MS = 250;
 /** With a dead primary every millisecond counts: a replica that does not answer by then is not the one to promote. */
 const URGENT_TIMEOUT_MS = 150;
 
 export class ShardKeeper {
   readonly #deps: ShardKeeperDependencies;
   readonly #requests = new Map<string, Request[]>();
+  readonly #health = new ShardHealth();
 
   constructor(deps: ShardKeeperDependencies) {
     this.#deps = deps;
@@ -46,7 +51,10 @@ export class ShardKeeper {
   async run(cacheId: string, shard: number, lane: string, signal: AbortSignal): Promise<RunResult> {
     const { store, fleet } = this.#deps;
     const cache = store.cache(cacheId);
-    if (cache === undefined || !cache.formed || cache.state === 'deleting') return {};
+    if (cache === undefined || !cache.formed || cache.state === 'deleting') {
+      this.#health.forget(lane);
+      return {};
+    }
     const record = store.shards.get(cacheId, shard);
     if (record === undefined || record.state === 'joining') return {};
     const context = this.#deps.context(cache, signal);
@@ -69,6 +77,8 @@ export class ShardKeeper {
       await executeStep(context, lane, planned);
       waitMs = Math.min(waitMs, planned.step.kind === 'fence-node' ? 0 : LOOK_AGAIN_MS);
     }
+    this.#noteHealth(context, lane, view);
+    if (this.#health.isDegraded(lane)) waitMs = Math.min(waitMs, LOOK_DEGRADED_MS);
     if (view.primaryGoneMs > 0) waitMs = Math.min(waitMs, LOOK_AGAIN_MS);
     return { requeueAfterMs: waitMs };
   }
@@ -83,6 +93,17 @@ export class ShardKeeper {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#requests.set(lane, [...(this.#requests.get(lane) ?? []), { planned, resolve, reject }]);
     return promise;
+  }
+
+  #noteHealth(context: StepContext, lane: string, view: ShardView): void {
+    const { fleet } = this.#deps;
+    const lostForMs = (id: string) => Math.max(fleet.goneForMs(id), fleet.silentForMs(id));
+    const repair = this.#health.look(lane, view, Date.now(), lostForMs);
+    if (repair === null) return;
+    context.event(
+      'shard-repaired',
+      `shard ${view.shard} ${view.nodes.length === 1 ? 'serves' : 'has all its copies in step'} again, ${seconds(repair.tookMs)} after node ${repair.nodeId} was lost`,
+    );
   }
 
   async #serveRequests(context: StepContext, lane: string): Promise<void> {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { ApiFailure } from '../model/admin-api.ts';
+import type { ApiFailure, CacheEvent } from '../model/admin-api.ts';
 import { eventually, primaryOf, TestDaemon } from './fixtures/test-daemon.ts';
 import { fillDisk, mountSmallDisk, unmount } from './fixtures/small-disk.ts';
 
@@ -16,6 +16,10 @@ const disk = mountSmallDisk();
 suite('on a full disk', { skip: disk === null && 'a disk cannot be mounted here' }, () => {
   const daemon = TestDaemon.forSuite(disk);
   const filler = join(disk ?? '', 'filler');
+  const told = (kind: string) =>
+    eventually(`event ${kind}`, async () =>
+      (await daemon.json<CacheEvent[]>('GET', '/v1/events')).some((event) => event.kind === kind),
+    );
   before(async () => {
     await daemon.create({ name: 'full', shards: 1, replicas: 1 });
     await daemon.create({ name: 'plain', sharding: false });
@@ -26,6 +30,7 @@ suite('on a full disk', { skip: disk === null && 'a disk cannot be mounted here'
 
   test('what is asked for is refused in one sentence', async () => {
     fillDisk(filler);
+    await told('disk-full');
     const created = await daemon.call('POST', '/v1/caches', { name: 'more' });
     assert.equal(created.status, 507);
     const failure = JSON.parse(created.text) as ApiFailure;
@@ -68,6 +73,7 @@ suite('on a full disk', { skip: disk === null && 'a disk cannot be mounted here'
     await eventually('the state being saved', async () =>
       read().includes('the state is on the disk again'),
     );
+    await told('disk-has-room');
     // The engine makes no cluster identity on a full disk: the replica could come back only now.
     const { nodes } = await daemon.healthy('full');
     using db = new DatabaseSync(daemon.paths.stateFile, { readOnly: true });
@@ -82,6 +88,11 @@ suite('on a full disk', { skip: disk === null && 'a disk cannot be mounted here'
     );
     const events = db.prepare("SELECT count(*) AS n FROM events WHERE kind = 'node-lost'").get()!;
     assert.equal(Number(events['n']), 2);
+    const kinds = db
+      .prepare("SELECT kind FROM events WHERE kind LIKE 'disk-%' ORDER BY id")
+      .all()
+      .map((row) => row['kind']);
+    assert.deepEqual(kinds, ['disk-full', 'disk-has-room']);
     await eventually('the log', async () => read().includes('the log can be written again'));
     for (const line of read().trimEnd().split('\n')) JSON.parse(line);
     await daemon.create({ name: 'more', sharding: false });

@@ -47,6 +47,8 @@ export interface NodeEnd {
   /** Null where the process was adopted, for which the system tells neither. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
+  /** The kernel ended it because memory ran out, as far as can be told. */
+  readonly outOfMemory: boolean;
 }
 
 /** What the machine says of a node's process: tells one that hangs from one that is busy. */

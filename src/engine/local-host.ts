@@ -16,6 +16,7 @@ import { HostCpu } from './host-cpu.ts';
 import { adoptNode, launchNode, stopNode, type RunningNode } from './launch.ts';
 import { isNodeId } from './node-config.ts';
 import { NodeError } from './node-error.ts';
+import { OomKills } from './oom-kills.ts';
 import { portTaken, tryConnect } from './port-check.ts';
 import { writePrivateFile } from './private-file.ts';
 import { readActivity } from './process-activity.ts';
@@ -67,6 +68,8 @@ export class LocalHost implements Host {
   readonly #reservedPorts = new Set<number>();
   #nextPort = 0;
   readonly #cpu = new HostCpu();
+  /** While somebody listens. */
+  #oomKills: OomKills | null = null;
   readonly #listeners = new Set<(end: NodeEnd) => void>();
 
   constructor(options: LocalHostOptions) {
@@ -172,7 +175,15 @@ export class LocalHost implements Host {
 
   onNodeEnd(listener: (end: NodeEnd) => void): Disposable {
     this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+    this.#oomKills ??= new OomKills();
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(listener);
+        if (this.#listeners.size > 0) return;
+        this.#oomKills?.stop();
+        this.#oomKills = null;
+      },
+    };
   }
 
   async #adopt(nodeId: string): Promise<RunningNode | undefined> {
@@ -186,7 +197,11 @@ export class LocalHost implements Host {
     void node.exited.then(({ code, signal }) => {
       if (this.#nodes.get(node.nodeId) === node) this.#nodes.delete(node.nodeId);
       const requested = this.#stopping.has(node.nodeId);
-      const end: NodeEnd = { nodeId: node.nodeId, pid: node.pid, requested, code, signal };
+      // Of an adopted process the system does not say how it ended.
+      const mayBe = !requested && code === null && (signal === null || signal === 'SIGKILL');
+      const outOfMemory = mayBe && (this.#oomKills?.take() ?? false);
+      const { nodeId, pid } = node;
+      const end: NodeEnd = { nodeId, pid, requested, code, signal, outOfMemory };
       for (const listener of this.#listeners) listener(end);
     });
   }

@@ -5,6 +5,7 @@
  * The command and the word to the proxies go first; writing down comes after. Killed in between, the next daemon finds
  * the new primary by looking and writes it down then (`record-roles`).
  */
+import { seconds } from '../seconds.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { recordPrimary } from './record-roles.ts';
@@ -26,6 +27,7 @@ export async function takeOver(
     await fleet.call(node.id, ['REPLICAOF', 'NO', 'ONE'], COMMAND_TIMEOUT_MS);
   }
   context.refresh();
+  const afterMs = step.deadNodeId === null ? 0 : fleet.goneForMs(step.deadNodeId);
   recordPrimary(context, node.shard, node.id);
   context.publish();
   if (!cache.spec.sharding) {
@@ -41,6 +43,6 @@ export async function takeOver(
   }
   context.event(
     'failover',
-    `node ${node.id} took over shard ${node.shard}${step.deadNodeId === null ? '' : ` from ${step.deadNodeId}, which died`}`,
+    `node ${node.id} took over shard ${node.shard}${step.deadNodeId === null ? '' : ` from ${step.deadNodeId}, which died, ${seconds(afterMs)} after that was seen`}`,
   );
 }
