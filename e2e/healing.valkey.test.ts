@@ -73,7 +73,7 @@ for (const sharding of [true, false]) {
       const after = await lastEvent(daemon);
       const client = await daemon.connect('main', busy);
       const script = client
-        .callWith({ timeoutMs: 60_000 }, 'EVAL', BUSY_SCRIPT, '0', '4')
+        .callWith({ timeoutMs: 60_000 }, 'EVAL', BUSY_SCRIPT, '0', '2.5')
         .finally(() => client.close());
       assert.equal(await script, 'done');
       const healed = await daemon.healthy('main');
