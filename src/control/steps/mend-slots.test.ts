@@ -17,7 +17,15 @@ function primary(id: 'a' | 'b' | 'c', marks = ''): ShardPrimary {
     .join('\n');
   const peers = parseClusterNodes(text);
   const myself = peers.find((peer) => peer.myself)!;
-  return { nodeId: `node-${id}`, shard: 0, clusterId: id, port: 1, peers, myself };
+  return {
+    nodeId: `node-${id}`,
+    shard: 0,
+    clusterId: id,
+    host: '127.0.0.1',
+    port: 1,
+    peers,
+    myself,
+  };
 }
 
 function found(...primaries: ShardPrimary[]) {

@@ -8,6 +8,9 @@ import { allPrimaries, ownerOf, primaryOf, type ShardPrimary } from './move-ends
 import { FIRST_BATCH, type KeysSent } from './move-keys.ts';
 import { countKeys, moveWindow, setSlot } from './move-slots-by-key.ts';
 import type { SlotMoveContext } from './slot-move-context.ts';
+import { waitUntil } from './wait-until.ts';
+
+const PRIMARIES_TIMEOUT_MS = 2_000;
 
 /** A slot with marks: who owns it, and who would have got it. Null: nobody who is there. */
 export interface LeftoverSlot {
@@ -34,7 +37,8 @@ export function leftovers(primaries: readonly ShardPrimary[]): LeftoverSlot[] {
       const importing = marks.find(({ mark }) => mark.kind === 'importing')?.node;
       const migrating = marks.find(({ mark }) => mark.kind === 'migrating');
       const source = owner ?? migrating?.node ?? null;
-      const target = importing ?? byId.get(migrating?.mark.peerId ?? '') ?? null;
+      const towards = migrating && resolved(migrating.node, migrating.mark.peerId);
+      const target = importing ?? byId.get(towards ?? '') ?? null;
       return {
         slot,
         source,
@@ -44,14 +48,29 @@ export function leftovers(primaries: readonly ShardPrimary[]): LeftoverSlot[] {
     });
 }
 
+/** A failover may have made the other end of a mark a replica; its primary is the one then. */
+function resolved({ peers }: ShardPrimary, peerId: string): string {
+  const peer = peers.find(({ id }) => id === peerId);
+  return peer?.role === 'replica' && peer.primaryId !== null ? peer.primaryId : peerId;
+}
+
 /**
  * A slot of which keys have arrived at its target goes on to there; of any other the marks are taken away. What cannot be
  * ended is logged and left.
  *
  * @returns how many slots had marks
+ * @throws StepTimeout when a shard has no primary: then nothing was done
  */
 export async function mendSlots(context: SlotMoveContext): Promise<number> {
-  const found = leftovers(await allPrimaries(context));
+  const shards = new Set(context.store.nodes(context.cache.id).map(({ shard }) => shard));
+  let primaries: ShardPrimary[] = [];
+  // With one that is not there a mark towards it would look like one towards nobody.
+  await waitUntil(
+    'every shard having a primary',
+    async () => (primaries = await allPrimaries(context)).length === shards.size,
+    { timeoutMs: PRIMARIES_TIMEOUT_MS, everyMs: 50, signal: context.signal },
+  );
+  const found = leftovers(primaries);
   const sent: KeysSent = { keys: 0, bytes: 0, size: FIRST_BATCH };
   for (const leftover of found) {
     context.signal.throwIfAborted();

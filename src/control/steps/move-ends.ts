@@ -8,6 +8,7 @@ export interface ShardPrimary {
   readonly nodeId: string;
   readonly shard: number;
   readonly clusterId: string;
+  readonly host: string;
   readonly port: number;
   /** Everybody as it sees them; `myself` is what it says of itself. */
   readonly peers: readonly ClusterPeer[];
@@ -52,7 +53,8 @@ async function viewOf(context: SlotMoveContext, node: NodeRecord): Promise<Shard
     const myself = peers.find((peer) => peer.myself);
     if (myself === undefined) return null;
     const { id: nodeId, shard, port } = node;
-    return { nodeId, shard, clusterId: myself.id, port, peers, myself };
+    const host = context.fleet.address(node);
+    return { nodeId, shard, clusterId: myself.id, host, port, peers, myself };
   } catch {
     // It is dying, hangs or is just being started: not the one to talk to now.
     return null;

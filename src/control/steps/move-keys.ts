@@ -147,7 +147,7 @@ async function migrate(
       source.nodeId,
       [
         'MIGRATE',
-        '127.0.0.1',
+        target.host,
         target.port,
         '',
         0,

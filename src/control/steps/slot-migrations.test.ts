@@ -4,29 +4,13 @@ import { overlap, parseSlotMigrations } from './slot-migrations.ts';
 
 test('reads what 9.1 says of its migrations', () => {
   const reply = [
-    [
-      'name',
-      '126ff',
-      'operation',
-      'EXPORT',
-      'slot_ranges',
-      '0-100 200-200',
-      'target_node',
-      'bbb',
-      'source_node',
-      'aaa',
-      'create_time',
-      '1',
-      'state',
-      'snapshotting',
-      'message',
-      'state',
-      'cow_size',
-      '0',
-      'remaining_repl_size',
-      '0',
-    ],
-    ['name', '2', 'operation', 'IMPORT', 'slot_ranges', '7-7', 'state', 'failed', 'message', 'no'],
+    (
+      'name 126ff operation EXPORT slot_ranges 0-100_200-200 target_node bbb source_node aaa ' +
+      'create_time 1 state snapshotting message state cow_size 0 remaining_repl_size 0'
+    )
+      .split(' ')
+      .map((word) => word.replace('_200', ' 200')),
+    'name 2 operation IMPORT slot_ranges 7-7 state failed message no'.split(' '),
   ];
   const [first, second] = parseSlotMigrations(reply);
   assert.deepEqual(first, {

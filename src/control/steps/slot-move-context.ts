@@ -18,7 +18,7 @@ export interface SlotMoveContext extends Pick<
   readonly store: Pick<Store, 'nodes' | 'shards' | 'transaction'>;
   readonly fleet: Pick<
     Fleet,
-    'call' | 'callForBytes' | 'isAlive' | 'dumpFunctions' | 'restoreFunctions'
+    'address' | 'call' | 'callForBytes' | 'isAlive' | 'dumpFunctions' | 'restoreFunctions'
   >;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }
