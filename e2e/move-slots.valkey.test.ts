@@ -3,8 +3,11 @@
  * and deaths in the middle. SmallPlane heals the nodes as the daemon does.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { EngineLine } from '../src/model/cache-spec.ts';
 import { hashSlot } from '../src/protocol/hash-slot.ts';
 import { textOf } from '../src/protocol/resp-value.ts';
@@ -239,3 +242,126 @@ test('8.1: an abort leaves what the next run goes on with', async (t) => {
   assert.deepEqual(await missing(client, keys, String), []);
   client.close();
 });
+
+/** Runs the step in a process of its own, and kills that once `until` holds. */
+async function killedMove(
+  plane: SmallPlane,
+  last: number,
+  when: () => Promise<boolean>,
+): Promise<void> {
+  const script = fileURLToPath(new URL('./harness/move-process.ts', import.meta.url));
+  const child = spawn(process.execPath, [script, plane.root, '0', '1', '0', String(last)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  let said = '';
+  child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  await until(() => said.includes('moving'));
+  await until(async () => child.exitCode !== null || (await when()));
+  child.kill('SIGKILL');
+  await ended;
+  assert.ok(!said.includes('moved'), 'it was through before it could be killed');
+}
+
+for (const line of ['9.1', '8.1'] as const) {
+  test(`${line}: kill -9 of who moves, in the middle: the next one goes on`, async (t) => {
+    const plane = await planeFor(t, { lines: [line], proxy: true });
+    const client = await plane.connect();
+    const last = line === '9.1' ? 8191 : 1023;
+    // Enough that it takes a moment.
+    const keys = keysUpTo(last, line === '9.1' ? 40_000 : 6000);
+    const value = (key: string) => `${key}${'x'.repeat(line === '9.1' ? 2000 : 100)}`;
+    await fill(client, keys, value);
+    const source = await plane.primary(0);
+    const target = await plane.primary(1);
+    const traffic = await underTraffic(t, plane, async () => {
+      await killedMove(plane, last, async () => {
+        if (line !== '9.1') return Number(await plane.fleet.call(target.nodeId, ['DBSIZE'])) > 1000;
+        const said = await plane.fleet.call(source.nodeId, ['CLUSTER', 'GETSLOTMIGRATIONS']);
+        return /snapshotting|replicating/.test(JSON.stringify(said));
+      });
+      await plane.move(0, 1, 0, last);
+    });
+    await plane.settled();
+    assert.deepEqual([...traffic.errors], []);
+    assert.deepEqual(traffic.lost, []);
+    assert.equal(await plane.shardOf(last), 1);
+    assert.deepEqual(await missing(client, keys, value), []);
+    client.close();
+  });
+}
+
+test('8.1: kill -9 of who moves, and nobody goes on: what is left is mended', async (t) => {
+  const plane = await planeFor(t, { lines: ['8.1'], proxy: true });
+  const client = await plane.connect();
+  const keys = keysUpTo(1023, 6000);
+  await fill(client, keys, String);
+  const target = await plane.primary(1);
+  await killedMove(
+    plane,
+    1023,
+    async () =>
+      Number(await plane.fleet.call(target.nodeId, ['DBSIZE'])) > 1000 &&
+      (await plane.primary(1)).myself.marks.length > 0,
+  );
+  assert.ok((await plane.primary(1)).myself.marks.length > 0, 'killed where nothing was to mend');
+  await plane.run({ kind: 'mend-slots' });
+  assert.ok(plane.events.includes('slots-mended'));
+  await plane.settled();
+  assert.deepEqual(await missing(client, keys, String), []);
+  client.close();
+});
+
+/** Which node is killed, and whether there is a replica to go on in its place. */
+const DEATHS = (['9.1', '8.1', '8.0'] as const).flatMap((line) =>
+  (['source', 'target'] as const).flatMap((end) =>
+    [1, 0].map((replicas) => ({ line, end, replicas })),
+  ),
+);
+
+for (const { line, end, replicas } of DEATHS) {
+  test(`${line}: kill -9 of the ${end} in the middle, ${replicas === 0 ? 'without' : 'with'} replicas`, async (t) => {
+    const plane = await planeFor(t, { shards: 3, replicas, lines: [line], proxy: true });
+    const client = await plane.connect();
+    const last = line === '9.1' ? 5460 : 300;
+    const keys = keysUpTo(last, line === '9.1' ? 30_000 : 4000);
+    const value = (key: string) => `${key}${'x'.repeat(line === '9.1' ? 2000 : 100)}`;
+    await fill(client, keys, value);
+    const source = await plane.primary(0);
+    const target = await plane.primary(1);
+    const victim = end === 'source' ? source : target;
+    let killed = false;
+    const traffic = await underTraffic(t, plane, async () => {
+      const moving = plane.move(0, 1, 0, last);
+      const killing = until(async () => {
+        const far =
+          line === '9.1'
+            ? /snapshotting|replicating/.test(
+                JSON.stringify(
+                  await plane.fleet.call(source.nodeId, ['CLUSTER', 'GETSLOTMIGRATIONS']),
+                ),
+              )
+            : Number(await plane.fleet.call(target.nodeId, ['DBSIZE'])) > 1000;
+        if (far) plane.kill(victim.nodeId);
+        killed ||= far;
+        return far;
+      });
+      const startedMs = performance.now();
+      await Promise.all([moving, killing]);
+      t.diagnostic(`through after ${Math.round(performance.now() - startedMs)} ms`);
+    });
+    assert.ok(killed);
+    await plane.settled();
+    assert.equal(await plane.shardOf(last), 1);
+    // The client's own connection may have had something under way; nothing else is an error.
+    const kinds = [...traffic.errors.keys()].filter((kind) => kind !== 'INDOUBT');
+    assert.deepEqual(kinds, []);
+    const lost = await missing(client, keys, value);
+    t.diagnostic(`${lost.length} of ${keys.length} keys lost`);
+    if (replicas > 0) assert.deepEqual(lost, []);
+    // 8.x: each key was on one of the two, and only one of them died.
+    else if (line !== '9.1') assert.ok(lost.length < keys.length);
+    else if (end === 'target') assert.deepEqual(lost, []);
+    client.close();
+  });
+}
