@@ -53,8 +53,6 @@ const STOP_GRACE_MS = 2_000;
 export class CacheLifecycle {
   readonly #deps: LifecycleDependencies;
   readonly #attempts = new Map<string, number>();
-  /** Caches in which no slot is on its way that this daemon knows nothing of. */
-  readonly #mended = new Set<string>();
 
   constructor(deps: LifecycleDependencies) {
     this.#deps = deps;
@@ -66,18 +64,7 @@ export class CacheLifecycle {
     if (cache.state === 'deleting') return this.#delete(cache);
     if (cache.state === 'creating' || !cache.formed) return this.#create(cache, lane, signal);
     await this.#executeAll(cache, lane, signal);
-    await this.#mendSlots(cache, lane, signal);
     return {};
-  }
-
-  /** Once for a cache that was there before this daemon: the last one may have been killed while it moved slots. */
-  async #mendSlots(cache: CacheRecord, lane: string, signal: AbortSignal): Promise<void> {
-    if (!cache.spec.sharding || this.#mended.has(cache.id)) return;
-    await executeStep(this.#deps.context(cache, signal), lane, {
-      step: { kind: 'mend-slots' },
-      reason: 'an earlier daemon may have left slots on their way',
-    });
-    this.#mended.add(cache.id);
   }
 
   async #create(cache: CacheRecord, lane: string, signal: AbortSignal): Promise<RunResult> {
@@ -99,7 +86,6 @@ export class CacheLifecycle {
       return this.#fail(cache, error);
     }
     this.#attempts.delete(cache.id);
-    this.#mended.add(cache.id);
     this.#deps.onFormed(cache);
     observer.progress(cache.id, 'Opening the endpoint', 0.9);
     this.#deps.context(cache, signal).publish();
@@ -191,7 +177,6 @@ export class CacheLifecycle {
     ports.release(nodes.flatMap((node) => [node.port, node.busPort]));
     ports.release([cache.port, cache.readerPort]);
     context.event('cache-deleted', `Cache ${cache.name} is deleted.`);
-    this.#mended.delete(cache.id);
     this.#deps.onDeleted(cache);
     observer.settled(cache.id, null);
     return {};

@@ -2,7 +2,8 @@
  * Ends what moves by keys have left behind: marks (CLUSTER SETSLOT) with which nobody goes on. While they stand, commands
  * with several keys of such a slot are told to try again (TRYAGAIN), and 9.x refuses to migrate anything.
  *
- * To be run when no move is under way: at the daemon's start, before moves are planned.
+ * To be run when no move is under way: at the daemon's start, before moves are planned; by a move that gives up, for its
+ * two nodes alone.
  */
 import { allPrimaries, ownerOf, primaryOf, type ShardPrimary } from './move-ends.ts';
 import { FIRST_BATCH, type KeysSent } from './move-keys.ts';
@@ -10,7 +11,8 @@ import { countKeys, moveWindow, setSlot } from './move-slots-by-key.ts';
 import type { SlotMoveContext } from './slot-move-context.ts';
 import { waitUntil } from './wait-until.ts';
 
-const PRIMARIES_TIMEOUT_MS = 2_000;
+/** As long as an election may take, and the restart of a node. */
+const PRIMARIES_TIMEOUT_MS = 30_000;
 
 /** A slot with marks: who owns it, and who would have got it. Null: nobody who is there. */
 export interface LeftoverSlot {
@@ -58,10 +60,14 @@ function resolved({ peers }: ShardPrimary, peerId: string): string {
  * A slot of which keys have arrived at its target goes on to there; of any other the marks are taken away. What cannot be
  * ended is logged and left.
  *
+ * @param of cluster ids: only marks of these nodes, where others may have moves under way
  * @returns how many slots had marks
  * @throws StepTimeout when a shard has no primary: then nothing was done
  */
-export async function mendSlots(context: SlotMoveContext): Promise<number> {
+export async function mendSlots(
+  context: SlotMoveContext,
+  of: readonly string[] | null = null,
+): Promise<number> {
   const shards = new Set(context.store.nodes(context.cache.id).map(({ shard }) => shard));
   let primaries: ShardPrimary[] = [];
   // With one that is not there a mark towards it would look like one towards nobody.
@@ -70,7 +76,9 @@ export async function mendSlots(context: SlotMoveContext): Promise<number> {
     async () => (primaries = await allPrimaries(context)).length === shards.size,
     { timeoutMs: PRIMARIES_TIMEOUT_MS, everyMs: 50, signal: context.signal },
   );
-  const found = leftovers(primaries);
+  const found = leftovers(primaries).filter(({ marked }) =>
+    marked.some(({ clusterId }) => of === null || of.includes(clusterId)),
+  );
   const sent: KeysSent = { keys: 0, bytes: 0, size: FIRST_BATCH };
   for (const leftover of found) {
     context.signal.throwIfAborted();

@@ -129,16 +129,23 @@ async function untilEnded(
       changedMs = Date.now();
       context.progress?.(FRACTION[state] ?? 0, `slots ${rangesText(ranges)}: ${state}`);
     }
-    if (signal.aborted) {
-      await cancelExports(context, ends.source);
-      signal.throwIfAborted();
-    }
+    signal.throwIfAborted();
     if (Date.now() - changedMs > STUCK_MS) {
       await cancelExports(context, ends.source);
       throw new Error(`the migration did not get beyond ${state} in ${STUCK_MS / 1000} s`);
     }
     await delay(lookMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** Cancels what is under way of a move, whoever began it: an earlier daemon may have. */
+export async function cancelMigration(
+  context: SlotMoveContext,
+  ends: MoveEnds,
+  ranges: readonly SlotRange[],
+): Promise<void> {
+  const jobs = await underWay(context, ends.source);
+  if (jobs.some((job) => isOurs(job, ends, ranges))) await cancelExports(context, ends.source);
 }
 
 /**

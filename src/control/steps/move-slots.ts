@@ -14,7 +14,7 @@ import type { SlotRange } from '../node-observation.ts';
 import { rangesText, slotCount, SLOTS, withoutRanges } from '../slot-ranges.ts';
 import { parseInfo, type InfoFields } from '../node-observation.ts';
 import { mendSlots } from './mend-slots.ts';
-import { migrateSlots } from './migrate-slots.ts';
+import { cancelMigration, migrateSlots } from './migrate-slots.ts';
 import { FIRST_BATCH, type KeysSent } from './move-keys.ts';
 import { countKeys, goneShard, moveWindow, rescue } from './move-slots-by-key.ts';
 import { moveEnds, primaryOf, type MoveEnds } from './move-ends.ts';
@@ -78,10 +78,12 @@ export async function moveSlots(context: SlotMoveContext, step: MoveSlotsStep): 
         await moveWindow(context, ends, [...marked, ...slotsOf(left, marked)], sent);
       }
     } catch (error) {
+      if (context.signal.aborted && way.kind === 'atomic') await cancelQuietly(context, ends, left);
       context.signal.throwIfAborted();
       const givesUp = error instanceof SlotMoveError && error.code !== 'SLOT_MOVE_FAILED';
+      if (givesUp || ++failures >= TRIES) await leaveInOrder(context, ends);
       if (givesUp) throw error;
-      if (++failures >= TRIES) {
+      if (failures >= TRIES) {
         throw new SlotMoveError(
           'SLOT_MOVE_FAILED',
           `slots ${rangesText(left)} of shard ${step.from} cannot be moved to shard ${step.to}: ${messageOf(error)}`,
@@ -228,6 +230,27 @@ async function checkRoom(
   }
 }
 
+async function cancelQuietly(
+  context: SlotMoveContext,
+  ends: MoveEnds,
+  left: readonly SlotRange[],
+): Promise<void> {
+  try {
+    await cancelMigration(context, ends, left);
+  } catch (error) {
+    context.log.warn({ err: error }, 'a migration may go on');
+  }
+}
+
+/** The move is given up: what is half moved is brought to an end, or back, as far as that can be. */
+async function leaveInOrder(context: SlotMoveContext, { source, target }: MoveEnds): Promise<void> {
+  try {
+    await mendSlots(context, [source.clusterId, target.clusterId]);
+  } catch (error) {
+    context.log.warn({ err: error }, 'slots may be left on their way');
+  }
+}
+
 /** Makes the next try possible, where something stands in its way that does not go by itself. */
 async function afterFailure(
   context: SlotMoveContext,
@@ -241,7 +264,7 @@ async function afterFailure(
       const live = await primaryOf(context, gone === 'source' ? step.to : step.from);
       if (live !== null) await rescue(context, live, ends[gone].clusterId);
     } else if (/manually (imported|migrated)/.test(messageOf(cause))) {
-      await mendSlots(context);
+      await mendSlots(context, [ends.source.clusterId, ends.target.clusterId]);
     }
   } catch (error) {
     context.log.warn({ step, err: error }, 'the next try may fail too');
