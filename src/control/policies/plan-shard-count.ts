@@ -29,10 +29,7 @@ export function planShardCount(
   const draining = reading.shards.filter((shard) => shard.view.state === 'draining');
   const minimum = minimumShards(reading, params.targetUtilisation);
   const count = (ecpu: number, utilisation: number): number =>
-    Math.max(
-      minimum,
-      shardsFor(ecpu, demand.bytesAhead, reading, hot, utilisation, params.memoryUp),
-    );
+    shardsFor(ecpu, demand.bytesAhead, reading, hot, utilisation, params.memoryUp);
   const present = staying.length;
   const shortNow = reading.fresh && count(demand.now, params.outUtilisation) > present;
   const samplesShort = !shortNow
@@ -45,9 +42,12 @@ export function planShardCount(
   const urgent = reading.fresh && count(demand.now, params.outUrgentUtilisation) > present;
   const ahead = reading.fresh && count(demand.ahead, params.outForecastUtilisation) > present;
   const triggered = urgent || ahead || samplesShort >= 2;
-  const needed = triggered
-    ? Math.max(present, count(demand.ahead, params.targetUtilisation))
-    : Math.max(minimum, Math.min(present, count(demand.now, params.targetUtilisation)));
+  const needed = Math.max(
+    minimum,
+    triggered
+      ? Math.max(present, count(demand.ahead, params.targetUtilisation))
+      : Math.min(present, count(demand.now, params.targetUtilisation)),
+  );
   if (needed <= present) return { ...none, needed };
 
   const why = describe(reading, demand, hot, { minimum, present, urgent, ahead, triggered });

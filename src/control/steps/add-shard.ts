@@ -11,7 +11,7 @@ import { parseInfo } from '../node-observation.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import type { NodeRecord } from '../store-records.ts';
-import { enterCluster, forgetStrangers, liveMembers, peersOf } from './enter-cluster.ts';
+import { enterCluster, forgetStrangers, peersOf, settledMembers } from './enter-cluster.ts';
 import { newNodeId, provisionNode } from './provision-node.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -79,7 +79,7 @@ async function ensureNode(context: StepContext, shard: number, copy: number): Pr
 
 async function enter(context: StepContext, primary: NodeRecord): Promise<void> {
   const { fleet, signal } = context;
-  const members = liveMembers(context, primary).filter(({ shard }) => shard !== primary.shard);
+  const members = settledMembers(context, primary).filter(({ shard }) => shard !== primary.shard);
   const epochs = await Promise.all(
     members.slice(0, 3).map(async (member) => {
       const peers = await peersOf(context, member);
@@ -108,7 +108,7 @@ async function follow(
   primary: NodeRecord,
 ): Promise<void> {
   const { store, fleet, signal } = context;
-  await enterCluster(context, replica, liveMembers(context, replica));
+  await enterCluster(context, replica, settledMembers(context, replica));
   const { clusterNodeId } = store.node(primary.id)!;
   await fleet.call(replica.id, ['CLUSTER', 'REPLICATE', clusterNodeId!]);
   await fleet.call(replica.id, ['CONFIG', 'SET', 'cluster-node-timeout', CLUSTER_NODE_TIMEOUT_MS]);

@@ -18,6 +18,15 @@ export function liveMembers(context: StepContext, node: NodeRecord): NodeRecord[
     .filter((other) => other.id !== node.id && !other.leaving && fleet.isAlive(other.id));
 }
 
+/** Of the live members those that are in the cluster already: what joins beside this node comes by gossip. */
+export function settledMembers(context: StepContext, node: NodeRecord): NodeRecord[] {
+  const shards = context.store.shards.of(context.cache.id);
+  const joining = new Set(shards.flatMap((one) => (one.state === 'joining' ? [one.shard] : [])));
+  return liveMembers(context, node).filter(
+    ({ shard }) => shard === node.shard || !joining.has(shard),
+  );
+}
+
 /**
  * @param mustKnow of the live members, those that are waited for; gossip brings the others
  * @throws StepTimeout, NodeError
