@@ -78,7 +78,11 @@ export class Autoscaler {
 
   start(): void {
     for (const cache of this.#deps.store.caches()) {
-      if (!cache.formed) continue;
+      // One that is formed anew has nothing of what was being done.
+      if (!cache.formed) {
+        this.#deps.jobs.abandon(cache);
+        continue;
+      }
       this.#deps.jobs.takeUp(cache);
       if (!cache.spec.sharding || this.#deps.jobs.running(cache.id).length > 0) continue;
       this.#deps.jobs.start(cache, {

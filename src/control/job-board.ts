@@ -11,7 +11,7 @@ import type { Journal } from './journal.ts';
 import type { PlannedStep, Step } from './step.ts';
 import type { StepContext } from './step-context.ts';
 import type { Store } from './store.ts';
-import type { CacheRecord } from './store-records.ts';
+import type { CacheRecord, StepRecord } from './store-records.ts';
 
 export interface Job {
   readonly step: Step;
@@ -96,11 +96,21 @@ export class JobBoard {
 
   /** Takes up what a daemon before this one has begun and not ended. */
   takeUp(cache: CacheRecord): void {
+    for (const { step, reason } of this.#closeOpen(cache)) this.start(cache, { step, reason });
+  }
+
+  /** Closes what a daemon before this one has begun: nobody goes on with it. */
+  abandon(cache: CacheRecord): void {
+    this.#closeOpen(cache);
+  }
+
+  #closeOpen(cache: CacheRecord): StepRecord[] {
     const { store } = this.#deps;
-    for (const open of store.steps.open(cache.id, jobLane(cache.id))) {
-      store.steps.end(open.id, 'failed', 'the daemon ended during it', Date.now());
-      this.start(cache, { step: open.step, reason: open.reason });
+    const open = store.steps.open(cache.id, jobLane(cache.id));
+    for (const { id } of open) {
+      store.steps.end(id, 'failed', 'the daemon ended during it', Date.now());
     }
+    return open;
   }
 
   /** Ends what runs for a cache, as soon as it safely can. */
