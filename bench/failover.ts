@@ -3,7 +3,9 @@
  * from the kill to the first acknowledged write of that shard, the errors by kind, and whether an acknowledged write was
  * lost.
  *
- *   node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned | --hang] [--json FILE]
+ *   node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned | --hang | --zone] [--json FILE]
+ *
+ * `--zone` kills all nodes of the zone that has the primary of a shard, at once; the pause is that of the slowest shard.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -20,13 +22,14 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '20' },
     planned: { type: 'boolean', default: false },
     hang: { type: 'boolean', default: false },
+    zone: { type: 'boolean', default: false },
     writers: { type: 'string', default: '16' },
     json: { type: 'string' },
   },
 });
 if (values['data-dir'] === undefined || values.cache === undefined) {
   process.stderr.write(
-    'usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned | --hang]\n',
+    'usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned | --hang | --zone]\n',
   );
   process.exit(2);
 }
@@ -56,14 +59,17 @@ for (let kill = 0; kill < Number(values.kills); kill++) {
   const killedAt = performance.now();
   longestMs = longestMs.map(() => 0);
   if (values.planned) await planned(shard);
+  else if (values.zone) await killZone(primary.zone);
   else process.kill(primary.pid!, values.hang ? 'SIGSTOP' : 'SIGKILL');
   // A stopped primary has acknowledged some a moment before; what counts comes from the next one.
   while (values.hang && (await primaryOf(shard))?.id === primary.id) await sleep(20);
   while (lastMs[shard]! < killedAt + 1) await sleep(1);
-  await sleep(300);
-  resumedMs.push(longestMs[shard]!);
+  // By then the others have had their pause too: half of them lost their primaries with this one.
+  await sleep(values.zone ? 3_000 : 300);
+  const pauseMs = values.zone ? Math.max(...longestMs) : longestMs[shard]!;
+  resumedMs.push(pauseMs);
   process.stderr.write(
-    `\r${kill + 1} of ${values.kills}: writes paused for ${longestMs[shard]!.toFixed(1)} ms   `,
+    `\r${kill + 1} of ${values.kills}: writes paused for ${pauseMs.toFixed(1)} ms   `,
   );
 }
 stopping = true;
@@ -85,7 +91,9 @@ const quantile = (q: number) =>
 const result = {
   kind: values.planned
     ? 'planned failover'
-    : `${values.hang ? 'kill -STOP' : 'kill -9'} of the primary`,
+    : values.zone
+      ? 'kill -9 of all nodes of a zone'
+      : `${values.hang ? 'kill -STOP' : 'kill -9'} of the primary`,
   engine: status.engineFullVersion,
   rounds: sorted.length,
   pauseMs: { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: quantile(1) },
@@ -117,6 +125,14 @@ async function write(index: number): Promise<void> {
     }
   }
   client.disconnect();
+}
+
+/** Every shard must be whole before. */
+async function killZone(zone: string): Promise<void> {
+  for (let other = 0; other < shards; other++) await readyPrimary(other);
+  longestMs = longestMs.map(() => 0);
+  const { nodes } = await cacheStatus();
+  for (const { pid } of nodes.filter((node) => node.zone === zone)) process.kill(pid!, 'SIGKILL');
 }
 
 async function planned(shard: number): Promise<void> {
