@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import {
   eventually,
   primaryOf,
+  replicaOf,
   TestDaemon,
   writeToShard,
 } from '../src/daemon/fixtures/test-daemon.ts';
@@ -29,6 +30,7 @@ import type { DirectWrites } from './harness/direct-writer.ts';
 import { TestNetwork } from './harness/test-network.ts';
 
 const WRITER = fileURLToPath(new URL('harness/direct-writer.ts', import.meta.url));
+const WRITER_MAXIMUM_MS = 120_000;
 const missing = TestNetwork.missing();
 if (missing === null) suite('a partition', partition);
 else test('a partition', { skip: missing }, () => undefined);
@@ -61,7 +63,9 @@ function partition(): void {
     let writes: DirectWrites | null = null;
     const allowed = ['INDOUBT', 'CLUSTERDOWN'];
     const disturb = async () => {
-      const writing = writeBeside(cutOff, key);
+      const { netns } = network.hosts.find(({ id }) => id === cutOff.hostId)!;
+      const inNamespace = ['ip', 'netns', 'exec', netns];
+      const { writes: writing } = startWriter(daemon, cutOff, key, inNamespace);
       await eventually('its first write', async () =>
         /^\d+$/.test(String(await daemon.ask('main', cutOff, 'GET', key))),
       );
@@ -101,27 +105,67 @@ function partition(): void {
     assert.deepEqual([returned.role, returned.pid], ['replica', cutOff.pid]);
   });
 
-  function writeBeside(node: NodeStatus, key: string): Promise<DirectWrites> {
-    const { netns } = network.hosts.find(({ id }) => id === node.hostId)!;
-    const { systemSecret } = daemon.topologyCache('main');
-    const words = [process.execPath, WRITER, node.host, String(node.port), key];
-    const child = spawn('ip', ['netns', 'exec', netns, ...words], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_SECRET: systemSecret },
-    });
-    after(() => child.kill('SIGKILL'));
-    let said = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
-    return new Promise((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', () => resolve(JSON.parse(said) as DirectWrites));
-    });
-  }
-
   /** The host whose namespace a process is in. */
   function netnsOf(pid: number): string | undefined {
     const inode = (path: string) => statSync(path).ino;
     const own = inode(`/proc/${pid}/ns/net`);
     return network.hosts.find(({ netns }) => inode(`/run/netns/${netns}`) === own)?.id;
   }
+}
+
+/** Nobody ends it, for no daemon runs: the engine's quorum takes its place, and then it wakes up. */
+suite('a primary that is stopped and woken while no daemon runs', () => {
+  const daemon = TestDaemon.forSuite();
+
+  test('takes what lies in its sockets, and then no more', async (t) => {
+    await daemon.create({ name: 'main', shards: 3, replicas: 1 });
+    const key = await writeToShard(daemon, 'main', 0);
+    const before = await daemon.healthy('main');
+    const [stopped, replica] = [primaryOf(before, 0), replicaOf(before, 0)];
+    const { writes } = startWriter(daemon, stopped, key, []);
+    await eventually('its first write', async () =>
+      /^\d+$/.test(String(await daemon.ask('main', stopped, 'GET', key))),
+    );
+    await daemon.kill('SIGKILL');
+    process.kill(stopped.pid!, 'SIGSTOP');
+    await eventually('the quorum', async () =>
+      String(await daemon.ask('main', replica, 'INFO', 'replication')).includes('role:master'),
+    );
+    const wokenAtMs = Date.now();
+    process.kill(stopped.pid!, 'SIGCONT');
+    const { acknowledged, acknowledgedAtMs, refusedWith } = await writes;
+    assert.equal(refusedWith, 'MOVED');
+    const found = Number(await daemon.ask('main', replica, 'GET', key));
+    t.diagnostic(
+      `it took writes for ${acknowledgedAtMs - wokenAtMs} ms after it woke; ${acknowledged - found} acknowledged ones are lost`,
+    );
+    assert.ok(found <= acknowledged);
+  });
+});
+
+/** @param inNamespace the command that runs a program where the node is */
+function startWriter(
+  daemon: TestDaemon,
+  node: NodeStatus,
+  key: string,
+  inNamespace: readonly string[],
+): { readonly writes: Promise<DirectWrites> } {
+  const { systemSecret } = daemon.topologyCache('main');
+  const words = [process.execPath, WRITER, node.host, String(node.port), key];
+  const [program, ...rest] = [...inNamespace, ...words];
+  const child = spawn(program!, rest, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_SECRET: systemSecret },
+    timeout: WRITER_MAXIMUM_MS,
+  });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const writes = new Promise<DirectWrites>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', () => {
+      if (said === '') reject(new Error('the writer said nothing'));
+      else resolve(JSON.parse(said) as DirectWrites);
+    });
+  });
+  return { writes };
 }

@@ -27,7 +27,8 @@ let acknowledgedAtMs = 0;
 let refusedWith: string | null = null;
 while (refusedWith === null) {
   try {
-    await client.call('SET', key, acknowledged + 1);
+    // A node that is stopped answers when it is woken.
+    await client.callWith({ timeoutMs: 60_000 }, 'SET', key, acknowledged + 1);
     acknowledged++;
     acknowledgedAtMs = Date.now();
   } catch (error) {

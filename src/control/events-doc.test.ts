@@ -10,11 +10,13 @@ const read = (pattern: string) =>
     .filter((path) => !path.endsWith('.test.ts'))
     .map((path) => readFileSync(`${root}/${path}`, 'utf8'));
 
-/** Words in quotes between `event(` and the message, which is a template or begins in upper case. */
+/** Words in quotes between `event(` and the message; and the planner's, `event: '...'`. */
 function kindsOf(source: string): string[] {
-  return [...source.matchAll(/\bevent\(([^`]{0,200}?)(?:`|\);)/g)].flatMap(([, head]) =>
+  const planned = [...source.matchAll(/\bevent: '([a-z-]+)'/g)].map(([, kind]) => kind!);
+  const told = [...source.matchAll(/\bevent\(([^`]{0,200}?)(?:`|\);)/g)].flatMap(([, head]) =>
     [...head!.matchAll(/'([a-z]+(?:-[a-z]+)+)'/g)].map(([, kind]) => kind!),
   );
+  return [...planned, ...told];
 }
 
 suite('events', () => {
