@@ -27,6 +27,8 @@ export interface Scenario {
   /** Requests per second; `atMs` from the beginning of what is counted, negative while warming up. */
   readonly arrivals: (atMs: number) => number;
   readonly limits: CapacityLimits;
+  /** Limits that a user changes on the way; absent: `limits` all the time. */
+  readonly limitsAt?: (atMs: number) => CapacityLimits;
   readonly replicas: number;
   readonly nearCacheAllowed: boolean;
   readonly shards: number;
@@ -53,6 +55,8 @@ export interface Point {
   readonly nodes: number;
   readonly ideal: number;
   readonly proxies: number;
+  /** Heaviest shard over what placement can reach. */
+  readonly balance: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -81,7 +85,7 @@ export interface Outcome {
   readonly bytesMoved: number;
   /** Times that the number of shards turned from up to down or back. */
   readonly turns: number;
-  /** Worst of heaviest shard over reachable mean, from `balancedFromMs` on. */
+  /** Heaviest shard over what placement can reach, from `balancedFromMs` on: below this in 95 % of the time. */
   readonly maxOverMean: number;
   readonly p50Ms: number;
   readonly p99Ms: number;

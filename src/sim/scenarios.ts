@@ -55,6 +55,25 @@ export function doubling(doublingMs: number, prewarmed: number): Scenario {
   };
 }
 
+/** The same ramp with what goes wrong in the middle of it. */
+export function doublingWithFaults(doublingMs: number, prewarmed: number): Scenario {
+  const base = doubling(doublingMs, prewarmed);
+  return {
+    ...base,
+    name: `${base.name}-faults`,
+    title: `${base.title}, with failures`,
+    assumptions: `${base.assumptions}, 1 replica a shard; a source and a target of a move die, no figures for 30 s`,
+    replicas: 1,
+    prewarmed: 2 * prewarmed,
+    pool: { ...base.pool, minimum: 2 * prewarmed, maximum: 2 * prewarmed },
+    faults: [
+      { kind: 'move-killed', atMs: 3 * doublingMs, side: 'from' },
+      { kind: 'move-killed', atMs: 5 * doublingMs, side: 'to' },
+      { kind: 'metric-gap', atMs: 4 * doublingMs, untilMs: 4 * doublingMs + 30 * SECOND },
+    ],
+  };
+}
+
 export const step: Scenario = {
   ...BASE,
   name: 'step',
@@ -67,6 +86,27 @@ export const step: Scenario = {
   prewarmed: 40,
   pool: { ...BASE.pool, minimum: 40 },
   balancedFromMs: 2 * MINUTE,
+};
+
+/** From then on the raised minimum holds. */
+export const PRE_SCALED_AT_MS = 10 * SECOND;
+
+export const preScaled: Scenario = {
+  ...BASE,
+  name: 'pre-scaled',
+  title: 'A minimum of 2M requests/s is set on a cache that serves 30K',
+  assumptions:
+    '1 shard at first, 24 warm nodes, 2 GB, Zipf 0.4 over slots; the load jumps to 2M a minute later',
+  durationMs: 2 * MINUTE,
+  arrivals: (atMs) => (atMs < PRE_SCALED_AT_MS + MINUTE ? FIRST : 2_000_000),
+  limitsAt: (atMs) => ({
+    ...LIMITS,
+    ecpuPerSecondMinimum: atMs < PRE_SCALED_AT_MS ? 0 : 2_000_000,
+  }),
+  shape: slotShape({ zipf: 0.4, dataBytes: 2 * GIB, hotSlotShare: null, hotKey: null, seed: 8 }),
+  prewarmed: 24,
+  pool: { ...BASE.pool, minimum: 24 },
+  balancedFromMs: 40 * SECOND,
 };
 
 /** Meal delivery: quiet mornings, a lunch and a larger dinner peak. `hour` of the day, 0..24. */

@@ -114,6 +114,7 @@ export class SimCache {
   bytesScale = 1;
   /** A gap in the figures: the view repeats the last ones. */
   blind = false;
+  limits: CapacityLimits;
   nodesMissing = 0;
   bytesMoved = 0;
   movesPlanned = 0;
@@ -134,6 +135,7 @@ export class SimCache {
     this.#options = options;
     this.#random = random;
     this.shape = options.shape;
+    this.limits = options.limits;
     this.owners = new Int32Array(SLOTS).fill(-1);
     for (let index = 0; index < options.shards; index += 1) {
       const shard = this.#createShard(index, 'serving', 0);
@@ -197,7 +199,7 @@ export class SimCache {
   }
 
   view(nowMs: number): CapacityView {
-    const { limits, replicas, nearCacheAllowed } = this.#options;
+    const { replicas, nearCacheAllowed } = this.#options;
     const slotBytes =
       this.bytesScale === 1
         ? this.shape.slotBytes
@@ -205,7 +207,7 @@ export class SimCache {
     const { hotKey } = this.shape;
     return {
       nowMs,
-      limits,
+      limits: this.limits,
       replicasWanted: replicas,
       nearCacheAllowed,
       sharding: true,
@@ -266,26 +268,31 @@ export class SimCache {
       });
   }
 
-  /** Heaviest shard over the mean of what placement can reach (a slot is not divisible). */
-  maxOverReachable(): number {
-    const serving = [...this.shards.values()].filter((shard) => shard.state === 'serving');
-    let rest = 1;
+  /** Heaviest shard over what placement can reach for it (a slot is not divisible). */
+  maxOverReachable(nowMs: number): number {
+    const largest = new Map<number, number>();
+    const hotSlot = this.shape.hotKey?.slot ?? -1;
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      const owner = this.owners[slot]!;
+      let share = this.shape.slotShare[slot]!;
+      if (slot === hotSlot) share -= this.#parts(this.#shard(owner), nowMs).aside;
+      if (share > (largest.get(owner) ?? 0)) largest.set(owner, share);
+    }
+    const serving = [...this.shards.values()]
+      .filter((shard) => shard.state === 'serving')
+      .map((shard) => ({ shard: shard.shard, share: this.#parts(shard, nowMs).primary }));
+    let rest = serving.reduce((sum, shard) => sum + shard.share, 0);
     let left = serving.length;
-    for (const share of this.shape.slotShare.toSorted((a, b) => b - a).slice(0, left)) {
+    for (const share of [...largest.values()].sort((a, b) => b - a)) {
       if (left <= 1 || share <= rest / left) break;
       rest -= share;
       left -= 1;
     }
     const mean = rest / Math.max(1, left);
-    let worst = 0;
-    for (const shard of serving) {
-      let largest = 0;
-      for (let slot = 0; slot < SLOTS; slot += 1)
-        if (this.owners[slot] === shard.shard)
-          largest = Math.max(largest, this.shape.slotShare[slot]!);
-      worst = Math.max(worst, shard.share / Math.max(mean, largest));
-    }
-    return worst;
+    return Math.max(
+      0,
+      ...serving.map((shard) => shard.share / Math.max(mean, largest.get(shard.shard) ?? 0)),
+    );
   }
 
   /** All nodes on hosts that died are gone at once. */

@@ -44,6 +44,7 @@ export class SimFleet {
   /** Nodes of caches; the pool's are not among them. */
   readonly #used = new Set<SimNode>();
   #nextNode = 0;
+  #views: readonly CapacityHost[] | null = null;
 
   constructor(shape: HostShape, calibration: Calibration, pool: PoolParams) {
     this.calibration = calibration;
@@ -87,10 +88,12 @@ export class SimFleet {
     if (chosen === null) return null;
     this.ready = this.ready.filter((node) => node !== chosen.node);
     this.#used.add(chosen.node);
+    this.#views = null;
     return chosen.node;
   }
 
   beginTick(): void {
+    this.#views = null;
     for (const host of this.hosts.values()) {
       host.lastBusy = host.busy;
       host.busy = 0;
@@ -98,6 +101,7 @@ export class SimFleet {
   }
 
   giveBack(node: SimNode): void {
+    this.#views = null;
     this.#used.delete(node);
     if (this.hosts.get(node.hostId)?.alive !== true) return;
     node.ioThreads = 1;
@@ -112,6 +116,7 @@ export class SimFleet {
   killHost(id: string): void {
     const host = this.hosts.get(id)!;
     host.alive = false;
+    this.#views = null;
     this.ready = this.ready.filter((node) => node.hostId !== id);
     this.starting = this.starting.filter(({ node }) => node.hostId !== id);
   }
@@ -141,7 +146,13 @@ export class SimFleet {
     this.ready.splice(0, plan.stop);
   }
 
-  hostViews(): CapacityHost[] {
+  /** The same until the next tick or the next node that comes or goes. */
+  hostViews(): readonly CapacityHost[] {
+    this.#views ??= this.#makeViews();
+    return this.#views;
+  }
+
+  #makeViews(): CapacityHost[] {
     const nodes = [...this.#used, ...this.ready, ...this.starting.map((one) => one.node)];
     const sums = new Map<string, { threads: number; nodes: number; bytes: number }>();
     for (const node of nodes) {
@@ -176,6 +187,7 @@ export class SimFleet {
     });
     const id = `node-${this.#nextNode}`;
     this.#nextNode += 1;
+    this.#views = null;
     return {
       id,
       hostId: placement?.hostId ?? this.hosts.keys().next().value!,

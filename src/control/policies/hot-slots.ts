@@ -19,6 +19,7 @@ export function hotSlots(reading: CapacityReading, share: number): HotSlot[] {
   );
   const dearest = Math.max(1, ...loads);
   const found: HotSlot[] = [];
+  if (reading.hottestSlotEcpu * dearest < threshold) return found;
   for (let slot = 0; slot < ecpu.length; slot += 1) {
     if (ecpu[slot]! * dearest < threshold) continue;
     const index = reading.indexOf.get(owners[slot]!);

@@ -5,6 +5,7 @@
 import type { CapacityView } from './capacity-view.ts';
 import type { PlannerParams } from './planner-params.ts';
 import type { CapacityState } from './planner-state.ts';
+import type { SlotSums } from './slot-sums.ts';
 
 const MEANINGFUL_UTILISATION = 0.1;
 /** Weight of one new sample at or above the target utilisation. */
@@ -13,19 +14,19 @@ const FIRST_SAMPLE_STRENGTH = 0.25;
 
 export function learnCapacity(
   view: CapacityView,
+  sums: SlotSums,
   state: CapacityState,
   params: PlannerParams,
 ): CapacityState {
   const work = new Map<number, { ecpu: number; utilisation: number; nodes: number }>();
-  const ecpuOf = ecpuByShard(view);
   const moving = new Set(view.jobs.flatMap((job) => job.occupied));
   const relieved = relievedShards(view);
-  for (const { shard, primary } of view.shards) {
+  for (const [index, { shard, primary }] of view.shards.entries()) {
     const utilisation = primary?.utilisation ?? null;
     // In a migration part of the utilisation is the migration's.
     if (primary === null || utilisation === null || moving.has(shard) || relieved.has(shard))
       continue;
-    const ecpu = ecpuOf.get(shard) ?? 0;
+    const ecpu = sums.ecpu[index]!;
     if (utilisation < MEANINGFUL_UTILISATION || ecpu <= 0) continue;
     const sum = work.get(primary.ioThreads) ?? { ecpu: 0, utilisation: 0, nodes: 0 };
     work.set(primary.ioThreads, {
@@ -79,22 +80,4 @@ export function nodeCapacity(
 export function ioThreadGain(ioThreads: number, params: PlannerParams): number {
   const gains = params.ioThreadGain;
   return gains[Math.min(Math.max(1, ioThreads), gains.length) - 1] ?? 1;
-}
-
-function ecpuByShard(view: CapacityView): Map<number, number> {
-  const { owners, ecpu } = view.slots;
-  const sums = new Map<number, number>();
-  // Runs of one owner are summed before the map is touched.
-  let owner = owners[0]!;
-  let sum = 0;
-  for (let slot = 0; slot < owners.length; slot += 1) {
-    if (owners[slot] !== owner) {
-      sums.set(owner, (sums.get(owner) ?? 0) + sum);
-      owner = owners[slot]!;
-      sum = 0;
-    }
-    sum += ecpu[slot]!;
-  }
-  sums.set(owner, (sums.get(owner) ?? 0) + sum);
-  return sums;
 }

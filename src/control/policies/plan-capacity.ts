@@ -27,6 +27,7 @@ import type { PlannerParams } from './planner-params.ts';
 import type { PlannerState, ShardMemory } from './planner-state.ts';
 import { readCapacity, type CapacityReading } from './read-capacity.ts';
 import { observeSeason, seasonalPeak } from './season.ts';
+import { sumSlots } from './slot-sums.ts';
 
 /** Samples missing for so long are an event. */
 const MISSING_MS = 10_000;
@@ -39,9 +40,12 @@ export function planCapacity(
   before: PlannerState,
   params: PlannerParams,
 ): CapacityPlan {
+  const sums = sumSlots(view);
   const sampleIsNew = view.slots.sampledAtMs !== before.demand.sampledAtMs;
-  const capacity = sampleIsNew ? learnCapacity(view, before.capacity, params) : before.capacity;
-  const reading = readCapacity(view, before, capacity, params);
+  const capacity = sampleIsNew
+    ? learnCapacity(view, sums, before.capacity, params)
+    : before.capacity;
+  const reading = readCapacity(view, before, capacity, sums, params);
   const observed = observe(reading, before, params);
   const { demandState, season, peaks } = observed;
   const demand = forecastDemand(view.nowMs, demandState, season, params);

@@ -146,6 +146,7 @@ function slotsToWatch(reading: CapacityReading): number[] {
   const capacity = reading.newShardEcpu;
   const watched = new Set(view.watchedSlots);
   const found: number[] = [];
+  if (reading.hottestSlotEcpu <= params.coolShare * capacity) return found;
   for (let slot = 0; slot < ecpu.length; slot += 1) {
     if (ecpu[slot]! > params.hotShare * capacity) found.push(slot);
     else if (watched.has(slot) && ecpu[slot]! > params.coolShare * capacity) found.push(slot);

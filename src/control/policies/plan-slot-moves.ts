@@ -301,6 +301,7 @@ function heavySlots(
   for (const shard of shards.values())
     if (shard.ecpu > 0) dearest = Math.max(dearest, (shard.load ?? 0) / shard.ecpu);
   const heavy: { slot: number; weight: number }[] = [];
+  if (reading.hottestSlotEcpu * dearest + weights.latent < threshold) return heavy;
   for (let slot = 0; slot < SLOTS; slot += 1) {
     if (ecpu[slot]! * dearest + weights.latent < threshold || owners[slot] === NO_SHARD) continue;
     const shard = shards.get(owners[slot]!);

@@ -2,17 +2,12 @@
  * The figures that every part of the planner rests on, worked out once a plan from the view: what each shard carries, what
  * it can carry, who may take a job. Missing figures stay null: no part may take "not known" for "idle".
  */
-import {
-  NO_SHARD,
-  SLOTS,
-  type CapacityHost,
-  type CapacityShard,
-  type CapacityView,
-} from './capacity-view.ts';
+import type { CapacityHost, CapacityShard, CapacityView } from './capacity-view.ts';
 import { hostRoom, type HostRoom } from './host-room.ts';
 import { nodeCapacity, relievedShards } from './learn-capacity.ts';
 import type { PlannerParams } from './planner-params.ts';
 import type { CapacityState, PlannerState } from './planner-state.ts';
+import type { SlotSums } from './slot-sums.ts';
 
 export interface ShardReading {
   readonly shard: number;
@@ -48,6 +43,8 @@ export interface CapacityReading {
   /** Every shard that owns slots has a known utilisation and memory. */
   readonly complete: boolean;
   readonly ecpu: number;
+  /** Of the slot that has the most. */
+  readonly hottestSlotEcpu: number;
   readonly usedBytes: number;
   /** Capacity of one more shard. */
   readonly newShardEcpu: number;
@@ -60,9 +57,9 @@ export function readCapacity(
   view: CapacityView,
   state: PlannerState,
   capacity: CapacityState,
+  sums: SlotSums,
   params: PlannerParams,
 ): CapacityReading {
-  const sums = sumSlots(view);
   const rooms = new Map(view.hosts.map((host) => [host.id, hostRoom(host, view, params)]));
   const occupied = new Set(view.jobs.flatMap((job) => job.occupied));
   const relieved = relievedShards(view);
@@ -102,6 +99,7 @@ export function readCapacity(
     newSample: fresh && view.slots.sampledAtMs !== state.demand.sampledAtMs,
     complete: owning.every((shard) => shard.load !== null && shard.usedMemoryBytes !== null),
     ecpu: sums.ecpu.reduce((sum, value) => sum + value, 0),
+    hottestSlotEcpu: sums.hottestEcpu,
     usedBytes: shards.reduce((sum, shard) => sum + (shard.usedMemoryBytes ?? shard.slotBytes), 0),
     newShardEcpu: nodeCapacity(capacity, threadsOfNewNode(view.hosts, rooms, params), params),
     rooms,
@@ -115,33 +113,6 @@ export function slotLoad(reading: CapacityReading, owner: ShardReading, slot: nu
   return owner.ecpu > 0
     ? (owner.load * reading.view.slots.ecpu[slot]!) / owner.ecpu
     : owner.load / owner.slots;
-}
-
-function sumSlots(view: CapacityView): {
-  readonly ecpu: Float64Array;
-  readonly bytes: Float64Array;
-  readonly slots: Int32Array;
-} {
-  const count = view.shards.length;
-  const largest = view.shards.reduce((max, shard) => Math.max(max, shard.shard), 0);
-  // An array, not a map: this loop runs 16384 times a second for each cache.
-  const indexOf = new Int32Array(largest + 1).fill(-1);
-  view.shards.forEach((shard, index) => {
-    indexOf[shard.shard] = index;
-  });
-  const ecpu = new Float64Array(count);
-  const bytes = new Float64Array(count);
-  const slots = new Int32Array(count);
-  const { owners, ecpu: slotEcpu, bytes: slotBytes } = view.slots;
-  for (let slot = 0; slot < SLOTS; slot += 1) {
-    const owner = owners[slot]!;
-    const index = owner === NO_SHARD || owner > largest ? -1 : indexOf[owner]!;
-    if (index < 0) continue;
-    ecpu[index]! += slotEcpu[slot]!;
-    bytes[index]! += slotBytes[slot]!;
-    slots[index]! += 1;
-  }
-  return { ecpu, bytes, slots };
 }
 
 function potentialThreads(ioThreads: number, room: HostRoom | undefined): number {
