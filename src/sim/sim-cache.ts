@@ -139,11 +139,18 @@ export class SimCache {
     this.owners = new Int32Array(SLOTS).fill(-1);
     for (let index = 0; index < options.shards; index += 1) {
       const shard = this.#createShard(index, 'serving', 0);
-      if (shard !== null) shard.primary!.ioThreads = options.ioThreads;
+      if (shard === null) continue;
+      for (const node of [shard.primary!, ...shard.replicas.map((replica) => replica.node)])
+        node.ioThreads = options.ioThreads;
     }
     for (let slot = 0; slot < SLOTS; slot += 1)
       this.owners[slot] = Math.min(options.shards - 1, Math.floor((slot * options.shards) / SLOTS));
     this.recount();
+    // As it would have grown to be.
+    for (const { primary, replicas, bytes } of this.shards.values()) {
+      for (const node of [primary!, ...replicas.map((replica) => replica.node)])
+        node.maxmemoryBytes = Math.max(node.maxmemoryBytes, 2 * bytes);
+    }
   }
 
   /** Nodes of it: primaries and replicas. */
@@ -364,6 +371,8 @@ export class SimCache {
     );
     const node = this.#fleet.take('replica', hosts, this.#primariesByHost());
     if (node === null) return;
+    node.ioThreads = shard.primary?.ioThreads ?? 1;
+    node.maxmemoryBytes = shard.primary?.maxmemoryBytes ?? node.maxmemoryBytes;
     const { replicaJoinMs, moveBytesPerSecond } = this.#fleet.calibration;
     const copyMs = nowMs === 0 ? 0 : replicaJoinMs + (shard.bytes / moveBytesPerSecond) * 1000;
     shard.replicas.push({ node, onlineAtMs: nowMs + copyMs });
@@ -488,8 +497,12 @@ export class SimCache {
   #apply(step: CapacityStep, nowMs: number): void {
     switch (step.kind) {
       case 'set-io-threads': {
-        for (const { primary } of this.shards.values())
-          if (primary?.id === step.nodeId) primary.ioThreads = step.ioThreads;
+        // The replicas get what their primary has: they may have to take its place.
+        for (const { primary, replicas } of this.shards.values()) {
+          if (primary?.id !== step.nodeId) continue;
+          for (const node of [primary, ...replicas.map((replica) => replica.node)])
+            node.ioThreads = step.ioThreads;
+        }
         return;
       }
       case 'set-memory-limit': {

@@ -65,7 +65,7 @@ export function planCapacity(
   const added = out.steps.length > 0;
   const keys = planHotKeys(reading, before, new Set());
   const taken = occupiedBy(keys.steps);
-  const moves = planSlotMoves(reading, before, taken);
+  const moves = planSlotMoves(reading, before, taken, out.preScaled);
   for (const shard of occupiedBy(moves.steps)) taken.add(shard);
   const regretted = observeRegret(view.nowMs, added, peaks, params);
   const season30 = params.forecast ? seasonalPeak(view.nowMs, IN_SEASON_AHEAD_MS, season) : null;

@@ -13,6 +13,8 @@ const SMALLEST_CHANGE = 0.05;
 /** Alarm at three quarters of a maximum (AWS's advice, DG Scaling.html). */
 const APPROACHING = 0.75;
 
+/** A limit below this part of an even share's is too small for the slots that may come. */
+const EVEN_SMALL = 0.8;
 /** Of what the hosts have left, for the shards of a cache without a maximum. */
 const OPEN_SHARE = 0.25;
 
@@ -40,6 +42,9 @@ export function planMemory(
     Math.ceil(minimum / Math.max(1, present.length)),
   );
   const spacious = maximum > 0 ? floor : Math.max(floor, openFloor(reading, present));
+  // What a shard holds once slots are even: moves bring it all at once, so there is room before they do.
+  const staying = reading.shards.filter((shard) => shard.view.state !== 'draining').length;
+  const even = Math.ceil(reading.usedBytes / Math.max(1, staying) / params.memoryTarget);
   const roomLeft = new Map([...reading.rooms].map(([id, room]) => [id, room.memoryBytes]));
   const limits = present.reduce((sum, shard) => sum + shard.view.primary!.maxmemoryBytes, 0);
   let allowance = maximum > 0 ? maximum - limits : Number.POSITIVE_INFINITY;
@@ -54,12 +59,13 @@ export function planMemory(
       continue;
     }
     const ahead = used * growth;
-    const grows = limit === 0 || ahead > params.memoryUp * limit || limit < floor;
+    const grows =
+      limit === 0 || ahead > params.memoryUp * limit || limit < floor || limit < even * EVEN_SMALL;
     if (grows) {
       quietSinceMs.set(shard.shard, null);
       const wanted = Math.min(
         params.shardMemoryMaximumBytes,
-        Math.max(spacious, Math.ceil(ahead / params.memoryTarget)),
+        Math.max(spacious, even, Math.ceil(ahead / params.memoryTarget)),
       );
       // The host promised nothing yet for a node without a limit.
       const room = roomLeft.get(primary.hostId) ?? 0;
@@ -82,7 +88,7 @@ export function planMemory(
       } else if (limit > 0 && used > params.memoryUp * limit) starved += 1;
       continue;
     }
-    const next = Math.max(spacious, Math.ceil(ahead / params.memoryTarget));
+    const next = Math.max(spacious, even, Math.ceil(ahead / params.memoryTarget));
     const low = used < params.memoryDown * limit && next < limit * (1 - SMALLEST_CHANGE);
     const since = low ? (state.shards[shard.shard]?.memoryQuietSinceMs ?? view.nowMs) : null;
     if (since === null || view.nowMs - since < params.memoryQuietMs) {

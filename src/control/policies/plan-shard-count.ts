@@ -16,6 +16,8 @@ export interface ShardCountPlan {
   readonly needed: number;
   readonly samplesShort: number;
   readonly nodesMissing: number;
+  /** The minimum asks for more than the load does. */
+  readonly preScaled: boolean;
 }
 
 export function planShardCount(
@@ -37,7 +39,16 @@ export function planShardCount(
     : reading.newSample
       ? samplesShortBefore + 1
       : samplesShortBefore;
-  const none = { steps: [], events: [], samplesShort, nodesMissing: 0 };
+  const load = shardsFor(
+    demand.now,
+    demand.bytesAhead,
+    reading,
+    hot,
+    params.targetUtilisation,
+    params.memoryUp,
+  );
+  const preScaled = minimum > load;
+  const none = { steps: [], events: [], samplesShort, nodesMissing: 0, preScaled };
   // A minimum needs no figures: it is in force at once, whatever is known.
   const urgent = reading.fresh && count(demand.now, params.outUrgentUtilisation) > present;
   const ahead = reading.fresh && count(demand.ahead, params.outForecastUtilisation) > present;
@@ -99,7 +110,7 @@ export function planShardCount(
       rejected: rejectedForOut(reading),
     });
   }
-  return { steps, events, needed, samplesShort, nodesMissing };
+  return { steps, events, needed, samplesShort, nodesMissing, preScaled };
 }
 
 /** Shards for a demand at a utilisation, by load and by memory; at least one. */

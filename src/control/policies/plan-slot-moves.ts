@@ -18,6 +18,8 @@ import { selectSlots, type SlotChoice, type SlotWeight } from './select-slots.ts
 /** Load that every shard is taken to have besides, as a share of its capacity: idle shards balance by number of slots. */
 const LATENT_SHARE = 0.02;
 const SAMPLES_UNBALANCED = 3;
+/** Where nobody is busy only this is worth moves: the load that is to come would find one shard overloaded. */
+const IDLE_RATIO = 1.6;
 
 export interface SlotMovesPlan {
   readonly steps: readonly PlannedCapacityStep[];
@@ -40,6 +42,8 @@ export function planSlotMoves(
   state: PlannerState,
   /** Shards that another step of this plan occupies. */
   taken: ReadonlySet<number>,
+  /** There are more shards than the load needs, because a minimum asks for them: they are made ready for it. */
+  preScaled: boolean,
 ): SlotMovesPlan {
   const { params, view } = reading;
   const unbalanced = new Map<number, number>();
@@ -89,11 +93,14 @@ export function planSlotMoves(
   )) {
     if (allowed <= 0) break;
     if (!free(source) || source.load === null) continue;
-    const target = sinks().find((one) => roomFor(one, reading) > 0);
+    const target = sinks().find(
+      (one) => roomFor(one, reading) > 0 && memoryRoom(one.shard, reading) > 0,
+    );
     if (target === undefined) break;
     const choice = selectSlots(weights.slotsOf(source, new Set()), {
       weight: roomFor(target, reading),
       bytes: Math.min(bytesOfJob(reading), memoryRoom(target.shard, reading)),
+      roomBytes: memoryRoom(target.shard, reading),
       ranges: params.moveRangesMaximum,
     });
     if (choice !== null)
@@ -117,7 +124,8 @@ export function planSlotMoves(
     if (target === undefined) break;
     const empty = target.shard.slots === 0;
     const busy = (source.shard.utilisation ?? 0) >= params.balanceUtilisation;
-    if (!empty && !busy) continue;
+    const far = source.weight > source.target * IDLE_RATIO;
+    if (!empty && !busy && !far && !preScaled) continue;
     const urgent = empty || (source.shard.utilisation ?? 0) > params.outUtilisation;
     if (!urgent && (unbalanced.get(source.shard.shard) ?? 0) < SAMPLES_UNBALANCED) continue;
     const made = balance(source, target, below.length > sources.length * 2, reading, weights);
@@ -141,6 +149,7 @@ export function planSlotMoves(
       {
         weight: Math.min(excess, memoryRoom(target.shard, reading), bytesOfJob(reading)),
         bytes: bytesOfJob(reading),
+        roomBytes: memoryRoom(target.shard, reading),
         ranges: params.moveRangesMaximum,
       },
     );
@@ -182,7 +191,9 @@ function balance(
   const wanted = manyBelow
     ? Math.max(Math.min(excess, deficit), (source.weight - target.weight) / 2)
     : Math.min(excess, deficit);
-  const budget = { weight: wanted, bytes: bytesOfJob(reading), ranges: params.moveRangesMaximum };
+  const roomBytes = memoryRoom(target.shard, reading);
+  const bytes = Math.min(bytesOfJob(reading), roomBytes);
+  const budget = { weight: wanted, bytes, roomBytes, ranges: params.moveRangesMaximum };
   const from = source.shard.shard;
   const to = target.shard.shard;
   const figures = `shard ${from} carries ${percent(source.weight / Math.max(1, source.shard.potentialEcpu))} of a shard's capacity, ${percent(source.target / Math.max(1, source.shard.potentialEcpu))} is what placement can reach`;
@@ -207,7 +218,7 @@ function balance(
     others === null ||
     (dearer && headRoom && target.shard.slots === 0 && source.own.length === 1)
   ) {
-    if (target.shard.slots > 0) return null;
+    if (target.shard.slots > 0 || hot.bytes > roomBytes) return null;
     const choice: SlotChoice = {
       ranges: [{ first: hottest, last: hottest }],
       slots: 1,
@@ -326,14 +337,11 @@ function bytesOfJob({ params }: CapacityReading): number {
   return ((params.moveMaximumMs - params.moveFixedMs) / 1000) * params.moveBytesPerSecond;
 }
 
+/** Within the limit that it has now: one that grows later comes too late for slots that arrive at once. */
 function memoryRoom(shard: ShardReading, reading: CapacityReading): number {
   const { primary } = shard.view;
   if (primary === null || shard.usedMemoryBytes === null) return 0;
-  const room = reading.rooms.get(primary.hostId)?.memoryBytes ?? 0;
-  const limit =
-    primary.maxmemoryBytes === 0
-      ? reading.params.shardMemoryMaximumBytes
-      : Math.min(reading.params.shardMemoryMaximumBytes, primary.maxmemoryBytes + room);
+  const limit = primary.maxmemoryBytes || reading.params.shardMemoryMaximumBytes;
   return Math.max(0, limit * reading.params.memoryUp - shard.usedMemoryBytes);
 }
 

@@ -109,7 +109,7 @@ export const DEFAULT_PLANNER_PARAMS: PlannerParams = {
   leadMs: 10_000,
   fastEwmaMs: 1_500,
   trendDamping: 0.9,
-  trendClip: 1.5,
+  trendClip: 1.35,
   seasonLeadMs: 300_000,
   balanceRatio: 1.15,
   balanceUtilisation: 0.25,

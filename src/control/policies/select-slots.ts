@@ -13,6 +13,8 @@ export interface SlotWeight {
 export interface SlotBudget {
   readonly weight: number;
   readonly bytes: number;
+  /** What the target can hold; `bytes` is what one job may take. */
+  readonly roomBytes: number;
   readonly ranges: number;
 }
 
@@ -63,9 +65,12 @@ export function selectSlots(
       bytes += one.bytes;
     }
   }
-  // One slot larger than the budget has to be movable as well.
+  // One slot larger than a job's bytes has to be movable as well, if the target has room for it.
   if (chosen.size === 0) {
-    const one = smallest(candidates.filter((candidate) => candidate.weight <= budget.weight));
+    const fitting = candidates.filter(
+      (candidate) => candidate.weight <= budget.weight && candidate.bytes <= budget.roomBytes,
+    );
+    const one = smallest(fitting);
     if (one === null) return null;
     chosen.add(one);
     weight = one.weight;
@@ -90,7 +95,10 @@ export function toRanges(slots: readonly number[]): SlotRange[] {
  * The run of neighbouring candidates that carries the most weight within the budget, and of those that carry nearly as
  * much the one with the fewest bytes. One pass with two pointers.
  */
-function bestRun(candidates: readonly SlotWeight[], budget: SlotBudget): readonly SlotWeight[] {
+function bestRun(
+  candidates: readonly SlotWeight[],
+  budget: Omit<SlotBudget, 'roomBytes'>,
+): readonly SlotWeight[] {
   const ENOUGH = 0.9;
   let best: { first: number; end: number; weight: number; bytes: number } | null = null;
   let first = 0;
