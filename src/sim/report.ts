@@ -269,9 +269,11 @@ function balancedAfter(one: Outcome): string {
   return (((settled?.atMs ?? 0) - PRE_SCALED_AT_MS) / 1000).toFixed(0);
 }
 
-/** Four decimals near one: what is lost is the point. */
+/** Rounded down near one: what is lost is the point. */
 function percent(share: number): string {
-  return `${(Math.floor(share * 1e6) / 1e4).toFixed(share >= 0.99 ? 3 : 1)} %`;
+  return share >= 0.99
+    ? `${(Math.floor(share * 1e5) / 1e3).toFixed(3)} %`
+    : `${(share * 100).toFixed(1)} %`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

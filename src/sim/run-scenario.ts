@@ -51,7 +51,11 @@ export function runScenario(scenario: Scenario, options: RunOptions): Outcome {
     if (!due) continue;
     cache.plan(nowMs);
     const demand = forecastDemand(nowMs, cache.state.demand, cache.state.season, params);
-    proxies.plan(nowMs, demand.now > 0 ? demand.ahead / demand.now : 1);
+    proxies.plan(
+      nowMs,
+      demand.now > 0 ? demand.ahead / demand.now : 1,
+      cache.limits.ecpuPerSecondMinimum,
+    );
     fleet.refill(nowMs, [cache.nodes], cache.nodesMissing);
   }
   return tally.outcome(options.variant, cache, proxies);

@@ -188,7 +188,7 @@ export const night: Scenario = {
   ...BASE,
   name: 'night',
   title: 'A night of scale-in: 5M to 200K requests/s',
-  assumptions: '40 shards at first, 20 GB, Zipf 0.6; the load falls over 20 minutes and stays',
+  assumptions: '40 shards at first, 8 GB, Zipf 0.6; the load falls over 20 minutes and stays',
   shards: 40,
   ioThreads: 4,
   tickMs: 500,
@@ -198,7 +198,7 @@ export const night: Scenario = {
       200_000,
       MOST - (MOST - 200_000) * Math.min(1, Math.max(0, (atMs - 5 * MINUTE) / (20 * MINUTE))),
     ),
-  shape: slotShape({ zipf: 0.6, dataBytes: 20 * GIB, hotSlotShare: null, hotKey: null, seed: 6 }),
+  shape: slotShape({ zipf: 0.6, dataBytes: 8 * GIB, hotSlotShare: null, hotKey: null, seed: 6 }),
   prewarmed: 8,
   balancedFromMs: 100 * MINUTE,
 };

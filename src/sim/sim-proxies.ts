@@ -49,7 +49,7 @@ export class SimProxies {
   }
 
   /** Each second. `growth`: demand expected over demand now. */
-  plan(nowMs: number, growth: number): void {
+  plan(nowMs: number, growth: number, minimumPerSecond: number): void {
     this.#peaks = [...this.#peaks, this.#rate].slice(-QUIET_SECONDS);
     const starting = this.#starting.reduce((sum, one) => sum + one.count, 0);
     const { proxies } = planProxies(
@@ -58,6 +58,7 @@ export class SimProxies {
         starting,
         requestsPerSecond: this.#rate,
         aheadPerSecond: this.#rate * growth,
+        minimumPerSecond,
         quietPeakPerSecond: this.#peaks.length < QUIET_SECONDS ? null : Math.max(...this.#peaks),
         utilisation: this.#utilisation,
       },

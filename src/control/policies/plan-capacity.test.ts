@@ -117,7 +117,7 @@ test('shards leave only after quiet, several when far over, never below the mini
   }));
   const base = testView(shards);
   const view = { ...base, limits: { ...base.limits, shardsMinimum: 2 } };
-  const early = hold(view, 290).filter((step) => step.kind === 'drain-shard');
+  const early = hold(view, 115).filter((step) => step.kind === 'drain-shard');
   assert.equal(early.length, 0);
   let state = learned();
   let drained: CapacityStep[] = [];
@@ -133,6 +133,16 @@ test('shards leave only after quiet, several when far over, never below the mini
     drained = plan.steps.map(({ step }) => step).filter((step) => step.kind === 'drain-shard');
   }
   assert.equal(drained.length, 3);
+});
+
+test('a little over, a shard leaves after the whole quiet time, and by then only', () => {
+  const view = testView(
+    Array.from({ length: 4 }, (_, shard) => ({ shard, ecpu: 0.3 * NODE, utilisation: 0.3 })),
+  );
+  const drains = (seconds: number) =>
+    hold(view, seconds).filter((step) => step.kind === 'drain-shard').length;
+  assert.equal(drains(295), 0);
+  assert.ok(drains(335) >= 1);
 });
 
 test('missing figures never make a shard leave', () => {

@@ -2,8 +2,8 @@
  * The capacity planner: one cache's snapshot in, steps with reasons out. Pure, no clock, no chance: control runs it on real
  * nodes each second, `sim/` runs the very same code in virtual time.
  *
- *   learn capacity ─► observe demand ─► up (io-threads, memory) ─► out (keep, add) ─► replicas for hot keys
- *                                        ─► moves (drain, balance, isolate) ─► in (drain, remove)
+ *   learn capacity ─► observe demand ─► up (memory) ─► out (keep, add) ─► replicas for hot keys
+ *     ─► moves (drain, balance, isolate) ─► up (io-threads, also for what the moves bring) ─► in (drain, remove)
  *
  * Later parts see which shards earlier parts occupy: a shard gets one job at a time.
  */
@@ -51,11 +51,6 @@ export function planCapacity(
   const demand = forecastDemand(view.nowMs, demandState, season, params);
   const hot = hotSlots(reading, params.coolShare);
 
-  const io = planIoThreads(
-    reading,
-    before,
-    demand.now > 0 ? Math.max(1, demand.ahead / demand.now) : 1,
-  );
   const memory = planMemory(
     reading,
     before,
@@ -67,6 +62,8 @@ export function planCapacity(
   const taken = occupiedBy(keys.steps);
   const moves = planSlotMoves(reading, before, taken, out.preScaled);
   for (const shard of occupiedBy(moves.steps)) taken.add(shard);
+  const growth = demand.now > 0 ? Math.max(1, demand.ahead / demand.now) : 1;
+  const io = planIoThreads(reading, before, growth, moves.incoming);
   const regretted = observeRegret(view.nowMs, added, peaks, params);
   const season30 = params.forecast ? seasonalPeak(view.nowMs, IN_SEASON_AHEAD_MS, season) : null;
   const scaleIn =

@@ -21,6 +21,8 @@ export function planIoThreads(
   state: PlannerState,
   /** Demand ahead over demand now, at least 1. */
   growth: number,
+  /** ECPU per second that moves of this plan bring to each shard, by number. */
+  incoming: ReadonlyMap<number, number>,
 ): IoThreadsPlan {
   const { params, view } = reading;
   const steps: PlannedCapacityStep[] = [];
@@ -35,13 +37,15 @@ export function planIoThreads(
     const { primary } = shard.view;
     const { utilisation, ioThreads } = shard;
     const before = state.shards[shard.shard]?.ioQuietSinceMs ?? null;
-    if (primary === null || utilisation === null) {
+    if (primary === null || (utilisation === null && shard.slots > 0)) {
       quietSinceMs.set(shard.shard, null);
       continue;
     }
-    if (utilisation > params.ioUpUtilisation && ioThreads < params.ioThreadsMaximum) {
+    const brought = (incoming.get(shard.shard) ?? 0) / shard.capacityEcpu;
+    const expected = Math.max((utilisation ?? 0) + brought, minimumUtilisation(shard, reading));
+    if (expected > params.ioUpUtilisation && ioThreads < params.ioThreadsMaximum) {
       quietSinceMs.set(shard.shard, null);
-      const wanted = threadsFor(shard, growth, reading);
+      const wanted = threadsFor(shard, expected, brought > 0 ? 1 : growth, reading);
       const left = threadsLeft.get(primary.hostId) ?? 0;
       const cores = coresLeft.get(primary.hostId) ?? 0;
       const full = reading.rooms.get(primary.hostId)?.full ?? true;
@@ -51,7 +55,7 @@ export function planIoThreads(
       coresLeft.set(primary.hostId, cores - given);
       steps.push({
         step: { kind: 'set-io-threads', nodeId: primary.nodeId, ioThreads: ioThreads + given },
-        reason: `${primary.nodeId} is at ${percent(utilisation)} (above ${percent(params.ioUpUtilisation)}); its host has ${left} threads left`,
+        reason: `${primary.nodeId} is at ${utilisation === null ? 'an unknown utilisation' : percent(utilisation)}${expected > (utilisation ?? 0) ? `, ${percent(expected)} is to come` : ''} (above ${percent(params.ioUpUtilisation)}); its host has ${left} threads left`,
         rejected: [
           'another shard: moving slots takes seconds, threads take milliseconds',
           ...(given < wanted - ioThreads
@@ -61,10 +65,10 @@ export function planIoThreads(
       });
       continue;
     }
-    const down = downUtilisation(shard, reading);
+    const down = downUtilisation(shard, expected, reading);
     const quiet =
       ioThreads > 1 &&
-      utilisation < params.ioDownUtilisation &&
+      expected < params.ioDownUtilisation &&
       down < params.ioUpUtilisation * DOWN_MARGIN;
     const since = quiet ? (before ?? view.nowMs) : null;
     if (since === null || view.nowMs - since < params.ioQuietMs) {
@@ -82,10 +86,14 @@ export function planIoThreads(
 }
 
 /** The fewest threads that bring it below the target, with the growth to come. */
-function threadsFor(shard: ShardReading, growth: number, reading: CapacityReading): number {
+function threadsFor(
+  shard: ShardReading,
+  utilisation: number,
+  growth: number,
+  reading: CapacityReading,
+): number {
   const { params } = reading;
-  const utilisation = shard.utilisation!;
-  if (utilisation >= params.saturatedUtilisation) return params.ioThreadsMaximum;
+  if ((shard.utilisation ?? 0) >= params.saturatedUtilisation) return params.ioThreadsMaximum;
   const gainNow = ioThreadGain(shard.ioThreads, params);
   for (let threads = shard.ioThreads + 1; threads < params.ioThreadsMaximum; threads += 1) {
     const after = (utilisation * growth * gainNow) / ioThreadGain(threads, params);
@@ -94,10 +102,22 @@ function threadsFor(shard: ShardReading, growth: number, reading: CapacityReadin
   return params.ioThreadsMaximum;
 }
 
-function downUtilisation(shard: ShardReading, reading: CapacityReading): number {
+/** Utilisation that the shard's part of the minimum in force would give it: a minimum is ready before its load comes. */
+function minimumUtilisation(shard: ShardReading, reading: CapacityReading): number {
+  const minimum = reading.view.limits.ecpuPerSecondMinimum;
+  const staying = reading.shards.filter(({ view }) => view.state !== 'draining').length;
+  if (minimum === 0 || shard.view.state === 'draining') return 0;
+  return minimum / Math.max(1, staying) / shard.capacityEcpu;
+}
+
+function downUtilisation(
+  shard: ShardReading,
+  utilisation: number,
+  reading: CapacityReading,
+): number {
   const { params } = reading;
   return (
-    (shard.utilisation! * ioThreadGain(shard.ioThreads, params)) /
+    (utilisation * ioThreadGain(shard.ioThreads, params)) /
     ioThreadGain(shard.ioThreads - 1, params)
   );
 }

@@ -9,6 +9,8 @@ export interface ProxiesView {
   readonly requestsPerSecond: number;
   /** Expected within the time a proxy takes to start. */
   readonly aheadPerSecond: number;
+  /** That the caches' minimums ask for. */
+  readonly minimumPerSecond: number;
   /** The most within the quiet time; null: not observed that long. */
   readonly quietPeakPerSecond: number | null;
   /** Mean processor utilisation of a proxy, 0..1; null: not known. */
@@ -31,9 +33,13 @@ export interface ProxiesPlan {
 
 export function planProxies(view: ProxiesView, params: ProxiesParams): ProxiesPlan {
   const present = view.proxies + view.starting;
-  // Nobody knows how much a saturated fleet turns away.
-  const hidden = (view.utilisation ?? 0) >= params.saturatedUtilisation ? 2 : 1;
-  const wanted = Math.max(view.requestsPerSecond * hidden, view.aheadPerSecond);
+  // Nobody knows how much a saturated fleet turns away; those that start are the answer to what was seen so far.
+  const saturated = (view.utilisation ?? 0) >= params.saturatedUtilisation && view.starting === 0;
+  const wanted = Math.max(
+    view.requestsPerSecond * (saturated ? 2 : 1),
+    view.aheadPerSecond,
+    view.minimumPerSecond,
+  );
   const bound = (count: number): number =>
     Math.min(params.maximum, Math.max(params.minimum, count));
   const out = bound(Math.ceil(wanted / (params.requestsPerProxy * params.targetUtilisation)));
@@ -42,7 +48,10 @@ export function planProxies(view: ProxiesView, params: ProxiesParams): ProxiesPl
   if (view.quietPeakPerSecond === null || view.utilisation === null)
     return { proxies: present, reason: 'not observed for long enough' };
   const quiet = bound(
-    Math.ceil(view.quietPeakPerSecond / (params.requestsPerProxy * params.inUtilisation)),
+    Math.ceil(
+      Math.max(view.quietPeakPerSecond, view.minimumPerSecond) /
+        (params.requestsPerProxy * params.inUtilisation),
+    ),
   );
   return quiet < present
     ? { proxies: quiet, reason: `the most while quiet was ${Math.round(view.quietPeakPerSecond)}` }

@@ -66,14 +66,27 @@ export function planScaleIn(
   if (!reading.fresh || !reading.complete) return stays('metrics are missing: nothing leaves');
   if (staying.some((shard) => shard.view.state === 'joining')) return stays('a shard is joining');
 
-  const quietMs = params.inQuietMs * 2 ** state.regrets;
-  const peak = peakOf(state, quietMs);
+  const neededFor = (ecpu: number): number =>
+    Math.max(
+      minimum,
+      shardsFor(
+        Math.max(ecpu, seasonPeak ?? 0),
+        reading.usedBytes,
+        reading,
+        hot,
+        params.inUtilisation,
+        params.memoryIn,
+      ),
+    );
+  const longMs = params.inQuietMs * 2 ** state.regrets;
+  const shortMs = longMs * params.inFarQuietShare;
+  const shortPeak = peakOf(state, shortMs);
+  // Far over it takes less: even a load that comes back finds room.
+  const far = shortPeak !== null && neededFor(shortPeak) * params.inFarRatio <= staying.length;
+  const quietMs = far ? shortMs : longMs;
+  const peak = far ? shortPeak : peakOf(state, longMs);
   if (peak === null) return stays(`not observed for ${Math.round(quietMs / 1000)} s without a gap`);
-  const expected = Math.max(peak, seasonPeak ?? 0);
-  const needed = Math.max(
-    minimum,
-    shardsFor(expected, reading.usedBytes, reading, hot, params.inUtilisation, params.memoryIn),
-  );
+  const needed = far ? Math.ceil(neededFor(peak) * params.inFarRatio) - 1 : neededFor(peak);
   const figures = `the most in ${Math.round(quietMs / 1000)} s was ${Math.round(peak)} ECPU/s${seasonPeak === null ? '' : ` (earlier days: ${Math.round(seasonPeak)})`}, which ${needed} shards carry at ${percent(params.inUtilisation)}`;
   if (needed >= staying.length) return stays(`${figures}; ${staying.length} are there`);
 

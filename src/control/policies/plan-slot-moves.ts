@@ -26,6 +26,8 @@ export interface SlotMovesPlan {
   readonly unbalancedSamples: ReadonlyMap<number, number>;
   /** Heaviest over what placement can reach, of shards whose figures are known; null: nobody carries anything. */
   readonly worstRatio: number | null;
+  /** ECPU per second that the moves bring to each target, by shard number. */
+  readonly incoming: ReadonlyMap<number, number>;
 }
 
 interface Weighed {
@@ -47,12 +49,13 @@ export function planSlotMoves(
 ): SlotMovesPlan {
   const { params, view } = reading;
   const unbalanced = new Map<number, number>();
+  const incoming = new Map<number, number>();
   const recent = state.movesAtMs.filter((at) => view.nowMs - at < 60_000).length;
   let allowed = Math.ceil(reading.shards.length * params.movesPerShardMinute) - recent;
   const known = reading.shards.filter(
     (shard) => shard.view.state === 'draining' || shard.view.state === 'serving',
   );
-  const none = { steps: [], unbalancedSamples: unbalanced, worstRatio: null };
+  const none = { steps: [], unbalancedSamples: unbalanced, worstRatio: null, incoming };
   if (!view.sharding || !reading.fresh || known.length < 2) return none;
 
   const weights = new Weights(reading);
@@ -76,6 +79,7 @@ export function planSlotMoves(
   ): void => {
     used.add(source.shard).add(target.shard);
     allowed -= 1;
+    incoming.set(target.shard, loadOf(source, choice, reading));
     steps.push({
       step: { kind: 'move-slots', from: source.shard, to: target.shard, ranges: choice.ranges },
       reason: `${reason}: ${choice.slots} slots, ${mib(choice.bytes)} MB`,
@@ -173,7 +177,17 @@ export function planSlotMoves(
     steps,
     unbalancedSamples: unbalanced,
     worstRatio: ratios.length === 0 ? null : Math.max(...ratios),
+    incoming,
   };
+}
+
+/** What a choice brings; a saturated source hides how much. */
+function loadOf(source: ShardReading, choice: SlotChoice, reading: CapacityReading): number {
+  let load = 0;
+  for (const { first, last } of choice.ranges)
+    for (let slot = first; slot <= last; slot += 1) load += slotLoad(reading, source, slot);
+  const saturated = (source.utilisation ?? 0) >= reading.params.saturatedUtilisation;
+  return load * (saturated ? reading.params.saturatedGrowth : 1);
 }
 
 /** What to move between two shards, and why so. */

@@ -64,6 +64,9 @@ export interface PlannerParams {
   readonly isolateBytesRatio: number;
   /** Quiet needed before shards leave. */
   readonly inQuietMs: number;
+  /** This many times the shards that are needed is far over: then this share of the quiet is enough. */
+  readonly inFarRatio: number;
+  readonly inFarQuietShare: number;
   /** Utilisation that those who stay may have after it. */
   readonly inUtilisation: number;
   /** Shards that drain at once, as a share of all (at least one). */
@@ -126,6 +129,8 @@ export const DEFAULT_PLANNER_PARAMS: PlannerParams = {
   watchedSlotsMaximum: 16,
   isolateBytesRatio: 5,
   inQuietMs: 300_000,
+  inFarRatio: 1.5,
+  inFarQuietShare: 0.4,
   inUtilisation: 0.5,
   inShareMaximum: 0.34,
   regretMs: 1_800_000,
