@@ -51,6 +51,22 @@ suite('SlotStats', () => {
     assert.deepEqual([98, 99, 200].map((slot) => stats.owners[slot]), [0, 3, NO_SHARD]); // prettier-ignore
   });
 
+  test('8.0 counts keys alone, and refuses to order by what it does not count', async () => {
+    const a = new FakeNode('0-16383');
+    const stats = new SlotStats(async (_, args) => {
+      if (args.includes('ORDERBY')) throw new Error('ERR unrecognized sort metric');
+      if (args.includes('NODES')) return a.answer(args);
+      return [[7, ['key-count', 5]]];
+    });
+    const look = (nowMs: number) => stats.look([{ nodeId: 'a', shard: 0, keys: 5 }], cold, nowMs);
+    await look(1000);
+    assert.equal(stats.keys[7], 5);
+    a.ranges = '0-100';
+    await look(3000);
+    assert.equal(stats.owners[200], NO_SHARD);
+    assert.equal(stats.cpuUsPerSecond[7], 0);
+  });
+
   test('CPU is what has grown since the last look at the slot; a slot that has moved began at zero', async () => {
     const a = new FakeNode('0-16383');
     const stats = statsOf({ a });

@@ -62,7 +62,8 @@ export class SlotStats {
       ...(all
         ? [ask('SLOT-STATS', 'SLOTSRANGE', 0, SLOT_COUNT - 1)]
         : [
-            ask('SLOT-STATS', 'ORDERBY', 'cpu-usec', 'LIMIT', MOST_EXPENSIVE),
+            // 8.0 does not count it (engine/node-config.ts) and refuses.
+            ask('SLOT-STATS', 'ORDERBY', 'cpu-usec', 'LIMIT', MOST_EXPENSIVE).catch(() => null),
             ...this.#hottestOf(shard, heat).map((slot) =>
               ask('SLOT-STATS', 'SLOTSRANGE', slot, slot),
             ),
@@ -111,7 +112,8 @@ export class SlotStats {
     for (const entry of reply as [number, (string | number)[]][]) {
       const [slot, fields] = entry;
       if (!Number.isInteger(slot) || !Array.isArray(fields)) continue;
-      const number = (name: string) => Number(fields[fields.indexOf(name) + 1] ?? 0);
+      const number = (name: string) =>
+        fields.includes(name) ? Number(fields[fields.indexOf(name) + 1]) : 0;
       this.keys[slot] = number('key-count');
       const cpuUs = number('cpu-usec');
       const askedAtMs = this.#askedAtMs[slot]!;
