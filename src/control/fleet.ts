@@ -208,7 +208,6 @@ export class Fleet {
   /** Takes a process that runs already as that of a node, which the store has by now. */
   async take(node: NodeRecord, running: HostedNode): Promise<void> {
     await this.#attach(node, running);
-    this.#store.updateNode(node.id, { aclVersion: this.#store.cache(node.cacheId)!.aclVersion });
     await this.observe(node.id);
   }
 

@@ -35,10 +35,13 @@ export async function addShard(
     });
   }
   if (store.shards.get(cache.id, step.shard)!.state !== 'joining') return;
-  const nodes = await Promise.all(
-    Array.from({ length: 1 + step.replicas }, (_, copy) => ensureNode(context, step.shard, copy)),
-  );
-  const [primary, ...replicas] = nodes as [NodeRecord, ...NodeRecord[]];
+  const primary = await ensureNode(context, step.shard, 0);
+  const replicas: NodeRecord[] = [];
+  // One after the other: each is placed away from those before it.
+  for (let copy = 1; copy <= step.replicas; copy++) {
+    replicas.push(await ensureNode(context, step.shard, copy));
+  }
+  const nodes = [primary, ...replicas];
   await enter(context, primary);
   await Promise.all(replicas.map((replica) => follow(context, replica, primary)));
   store.shards.update(cache.id, step.shard, { state: 'serving' });

@@ -53,6 +53,8 @@ async function adopt(
   const { store, fleet, cache } = context;
   const node = nodeRecord(context, wanted, record);
   const shard = store.shards.get(cache.id, wanted.shard);
+  // Of the moment at which the users are read: a change that comes later is brought by the cache's lane.
+  const { aclVersion } = store.cache(cache.id)!;
   fleet.files.writeAcl(node.id, aclLines(store.users(cache.id), cache.systemSecret));
   const maxmemory = shard?.maxmemoryBytes ?? 0;
   await Promise.all([
@@ -70,7 +72,7 @@ async function adopt(
   admin.close();
   store.transaction(() => {
     store.warm.delete(record.id);
-    store.insertNode({ ...node, clusterNodeId, identity: 'kept' });
+    store.insertNode({ ...node, aclVersion, clusterNodeId, identity: 'kept' });
   });
   await fleet.take(store.node(node.id)!, process);
   return store.node(node.id)!;
