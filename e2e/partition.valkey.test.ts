@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   eventually,
@@ -30,6 +31,8 @@ import type { DirectWrites } from './harness/direct-writer.ts';
 import { TestNetwork } from './harness/test-network.ts';
 
 const WRITER = fileURLToPath(new URL('harness/direct-writer.ts', import.meta.url));
+/** Longer than FENCE_AFTER_MS. */
+const LOOKS_MS = 12_000;
 const WRITER_MAXIMUM_MS = 120_000;
 const missing = TestNetwork.missing();
 if (missing === null) suite('a partition', partition);
@@ -103,6 +106,50 @@ function partition(): void {
     );
     const returned = (await daemon.cache('main')).nodes.find(({ id }) => id === cutOff.id)!;
     assert.deepEqual([returned.role, returned.pid], ['replica', cutOff.pid]);
+  });
+
+  test('a daemon that is started meanwhile takes nothing for dead that it cannot see', async () => {
+    const created = await daemon.create({ name: 'plain', sharding: false, replicas: 1 });
+    await daemon.healthy('plain');
+    const [primary, replica] = [primaryOf(created, 0), replicaOf(created, 0)];
+    const last = await lastEvent(daemon);
+    network.cut(primary.hostId);
+    try {
+      await firstEvents(daemon, last, ['host-lost']);
+      await daemon.kill('SIGKILL');
+      await daemon.start();
+      // It looks at the shard again and again, and does nothing.
+      await delay(LOOKS_MS);
+      assert.match(String(await daemon.ask('plain', replica, 'INFO', 'replication')), /role:slave/);
+    } finally {
+      network.join(primary.hostId);
+    }
+    const healed = await daemon.healthy('plain');
+    assert.deepEqual(
+      healed.nodes.map(({ pid, role }) => [pid, role]),
+      created.nodes.map(({ pid, role }) => [pid, role]),
+    );
+    await daemon.healthy('main');
+    const kinds = (await eventsAfter(daemon, last)).map(({ kind }) => kind);
+    for (const kind of ['node-lost', 'node-fenced']) assert.ok(!kinds.includes(kind), kind);
+    await daemon.operation('DELETE', '/v1/caches/plain');
+  });
+
+  test('a replica that died on a host which is cut off is started on another one', async () => {
+    const before = await daemon.healthy('main');
+    const lost = replicaOf(before, 1);
+    network.cut(lost.hostId);
+    try {
+      process.kill(lost.pid!, 'SIGKILL');
+      await eventually('its start elsewhere', async () => {
+        const { nodes } = await daemon.cache('main');
+        const node = nodes.find(({ id }) => id === lost.id)!;
+        return node.hostId !== lost.hostId && node.state === 'online';
+      });
+    } finally {
+      network.join(lost.hostId);
+    }
+    await daemon.healthy('main');
   });
 
   /** The host whose namespace a process is in. */

@@ -30,6 +30,11 @@ export async function startNode(
     const { port, busPort } = await context.ports.nodePair(fleet.hosts.address(hostId));
     context.ports.release([node.port, node.busPort]);
     store.updateNode(node.id, { port, busPort, hostId });
+    if (hostId !== node.hostId) {
+      // What it was known by is where it was.
+      store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
+      fleet.files.forgetIdentity(node.id);
+    }
     node = store.node(node.id)!;
     await fleet.start(cache, node, options);
   }
@@ -54,8 +59,8 @@ function newPlace(
   // Somebody took the port between our choosing it and the node's start. One that nobody knows yet may move.
   if (error.code === 'NODE_PORT_IN_USE') return cache.formed ? null : node.hostId;
   // Its machine is lost. It has nothing there that would be missed if nobody knows it, or if it is a replica.
-  const isStranger = step.identity === 'fresh' || step.replicaOf !== null;
-  if (error.code !== 'HOST_UNREACHABLE' || !isStranger) return null;
+  const isMissed = step.identity === 'kept' && node.role === 'primary';
+  if (error.code !== 'HOST_UNREACHABLE' || isMissed) return null;
   const shardHosts = store
     .nodes(cache.id)
     .filter(({ id, shard }) => shard === node.shard && id !== node.id)
