@@ -72,6 +72,22 @@ suite('a cache that scales', () => {
     });
   });
 
+  test('an unsharded cache, and one of a fixed size, get replicas and lose them too', async () => {
+    await daemon.create({ name: 'plain', sharding: false });
+    await daemon.create({ name: 'fixed', shards: 1, shardsMaximum: 1 });
+    for (const replicas of [1, 0]) {
+      for (const name of ['plain', 'fixed']) {
+        await daemon.json('PATCH', `/v1/caches/${name}`, { replicas });
+        await eventually(`${replicas} replicas of ${name}`, async () => {
+          const { nodes } = await daemon.cache(name);
+          return nodes.length === 1 + replicas && nodes.every(({ state }) => state === 'online');
+        });
+      }
+    }
+    await daemon.operation('DELETE', '/v1/caches/plain');
+    await daemon.operation('DELETE', '/v1/caches/fixed');
+  });
+
   test('what cannot be is refused, and changes nothing', async () => {
     const before = (await daemon.cache('main')).spec;
     for (const change of [{ shards: 0 }, { shardsMaximum: 1 }, { port: 1 }, {}]) {

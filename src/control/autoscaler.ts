@@ -323,12 +323,13 @@ function poolClasses(store: Store, missing: ReadonlyMap<string, number>): PoolCl
   const classes = new Map<string, PoolClass>();
   for (const cache of store.caches()) {
     const { sharding, shards, shardsMaximum, engineVersion: engineLine, databases } = cache.spec;
-    const grows = sharding && (shardsMaximum === 0 || shardsMaximum > shards);
-    if (!grows || !cache.formed || cache.state !== 'available') continue;
+    const lacks = missing.get(cache.id) ?? 0;
+    const grows = shardsMaximum === 0 || shardsMaximum > shards || lacks > 0;
+    if (!sharding || !grows || !cache.formed || cache.state !== 'available') continue;
     const key = `${engineLine} ${databases}`;
     const one = classes.get(key) ?? { engineLine, databases, cacheNodes: [], missing: 0 };
     one.cacheNodes.push(store.nodes(cache.id).length);
-    one.missing += missing.get(cache.id) ?? 0;
+    one.missing += lacks;
     classes.set(key, one);
   }
   return [...classes.values()];

@@ -37,6 +37,12 @@ export interface CapacityViewParts {
   readonly nearCachedSlots: readonly number[];
 }
 
+/**
+ * Warm nodes are cluster nodes, which an unsharded cache has no use for. It gets a replica now and then, started when it is
+ * asked for; so many at a time.
+ */
+const COLD_STARTS = 2;
+
 /** As AWS has it: shards of a cache at the most. */
 const SHARDS_MOST = 500;
 
@@ -161,6 +167,7 @@ function kindOf(step: Step): CapacityJob['kind'] | null {
 }
 
 function poolOf({ cache, pool }: CapacityViewParts): CapacityView['pool'] {
+  if (!cache.spec.sharding) return { ready: COLD_STARTS, starting: 0 };
   const own = pool.find(
     ({ engineLine, databases }) =>
       engineLine === cache.spec.engineVersion && databases === cache.spec.databases,
