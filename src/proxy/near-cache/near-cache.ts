@@ -71,11 +71,11 @@ const BYTES_MAXIMUM = 8 * 1024 * 1024;
 /** How often hot keys are looked for. */
 const LOOK_MS = 250;
 /** Reads a second of one key, through this proxy, from which on it is hot ... */
-const HOT_READS = 400;
+const HOT_READS = 800;
 /** ... and below which it is hot no more. */
-const COLD_READS = 100;
+const COLD_READS = 200;
 /** Of the reads that could be kept one in so many feeds the sketch, at random. */
-const SAMPLE = 8;
+const SAMPLE = 32;
 
 export class NearCache implements NearLinkOwner {
   readonly #router: CacheRouter;
@@ -379,7 +379,7 @@ export class NearCache implements NearLinkOwner {
 
   #sample(planned: PlannedCommand, buf: Buffer, args: RequestArguments, slot: number): void {
     if (--this.#skip > 0) return;
-    // Not every eighth: pipelines have rhythms of their own.
+    // Not every 32nd: pipelines have rhythms of their own.
     this.#random ^= this.#random << 13;
     this.#random ^= this.#random >>> 17;
     this.#random ^= this.#random << 5;
