@@ -82,7 +82,13 @@ test('the end of a node is told with what is known of it', async () => {
   const died = nextEnd(host);
   process.kill(node.pid, 'SIGKILL');
   const told = { nodeId: 'mortal', pid: node.pid };
-  assert.deepEqual(await died, { ...told, requested: false, code: null, signal: 'SIGKILL' });
+  assert.deepEqual(await died, {
+    ...told,
+    requested: false,
+    code: null,
+    signal: 'SIGKILL',
+    outOfMemory: false,
+  });
   assert.deepEqual(await host.list(), []);
   const again = await host.startNode({ nodeId: 'mortal', clusterEnabled: false, port: node.port });
   const stopped = nextEnd(host);
@@ -93,6 +99,7 @@ test('the end of a node is told with what is known of it', async () => {
     requested: true,
     code: 0,
     signal: null,
+    outOfMemory: false,
   });
   await host.stopNode('mortal');
 });
@@ -110,6 +117,7 @@ test('a second host on the same directory takes the nodes over', async () => {
     requested: false,
     code: null,
     signal: null,
+    outOfMemory: false,
   });
 });
 
