@@ -37,17 +37,25 @@ export class CheckedTraffic {
   slowestMs = 0;
   readonly wrong: string[] = [];
   readonly lost: LostWrite[] = [];
-  /** Acknowledged INCRs that counters do not show. */
-  lostIncrements = 0;
+  /** Acknowledged INCRs that counters do not show: how many, and when the last of them was acknowledged. */
+  readonly lostCounts: { readonly count: number; readonly acknowledgedMs: number }[] = [];
   readonly errors = new Map<string, number>();
   readonly #clients: CheckedClient[];
 
-  /** @param name begins its keys: unlike that of any other traffic on the same cache */
-  constructor(cache: Endpoint, name: string, connections: number) {
+  /**
+   * @param name begins its keys: unlike that of any other traffic on the same cache
+   * @param pauseMs between two rounds of a connection, so that there is processor left for what is tested
+   */
+  constructor(cache: Endpoint, name: string, connections: number, pauseMs = 0) {
     this.#clients = Array.from(
       { length: connections },
-      (_, i) => new CheckedClient(this, cache, `${name}-${i}`),
+      (_, i) => new CheckedClient(this, cache, `${name}-${i}`, pauseMs),
     );
+  }
+
+  /** Acknowledged INCRs that counters do not show. */
+  get lostIncrements(): number {
+    return this.lostCounts.reduce((sum, { count }) => sum + count, 0);
   }
 
   /** All keys that are written. */
@@ -87,15 +95,18 @@ class CheckedClient {
   readonly #cache: Endpoint;
   readonly #states: KeyState[];
   readonly #counterKey: string;
+  readonly #pauseMs: number;
   #counted = 0;
+  #countedMs = 0;
   #maybeCounted = 0;
   #sequence = 0;
   #wire: RawClient | null = null;
   #stopping = false;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(traffic: CheckedTraffic, cache: Endpoint, name: string) {
+  constructor(traffic: CheckedTraffic, cache: Endpoint, name: string, pauseMs: number) {
     this.#traffic = traffic;
+    this.#pauseMs = pauseMs;
     this.#cache = cache;
     this.#counterKey = `${name}-count`;
     this.keys = Array.from({ length: KEYS_EACH }, (_, i) => `${name}-${i}`);
@@ -122,12 +133,7 @@ class CheckedClient {
     await this.#done;
     const wire = await this.#connected();
     const count = Number(textOf(await wire.call('GET', this.#counterKey)) ?? 0);
-    if (count > this.#counted + this.#maybeCounted) {
-      this.#traffic.wrong.push(
-        `${this.#counterKey} is ${count}: more than ${this.#counted} acknowledged and ${this.#maybeCounted} doubtful`,
-      );
-    }
-    this.#traffic.lostIncrements += Math.max(0, this.#counted - count);
+    this.#found(count, this.#counted);
     await this.#round(false);
     this.#wire?.close();
   }
@@ -137,6 +143,7 @@ class CheckedClient {
       const startedMs = performance.now();
       await this.#round(true);
       this.#traffic.slowestMs = Math.max(this.#traffic.slowestMs, performance.now() - startedMs);
+      if (this.#pauseMs > 0) await delay(this.#pauseMs);
     }
   }
 
@@ -209,12 +216,29 @@ class CheckedClient {
 
   #incremented(reply: RespValue | null): void {
     if (typeof reply === 'number') {
-      this.#counted++;
+      this.#found(reply, this.#counted + 1);
+      this.#countedMs = performance.now();
       return;
     }
     if (reply === null || (reply instanceof RespError && reply.kind === 'INDOUBT'))
       this.#maybeCounted++;
     this.#failed(reply);
+  }
+
+  /** The counter is `count` now; with nothing doubtful it would be `expected`. */
+  #found(count: number, expected: number): void {
+    if (count > expected + this.#maybeCounted) {
+      this.#traffic.wrong.push(
+        `${this.#counterKey} is ${count}: more than ${expected} acknowledged and ${this.#maybeCounted} doubtful`,
+      );
+    }
+    if (count < expected) {
+      const acknowledgedMs = this.#countedMs;
+      this.#traffic.lostCounts.push({ count: expected - count, acknowledgedMs });
+    }
+    // Doubtful ones that show are doubtful no longer.
+    this.#maybeCounted -= Math.min(this.#maybeCounted, Math.max(0, count - expected));
+    this.#counted = count;
   }
 
   #read(state: KeyState, reply: RespValue | null): void {
