@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { ApiClient } from '../../src/cli/api-client.ts';
 import { readCommandLine } from '../../src/engine/process-identity.ts';
 import type {
+  CacheChange,
   CacheEvent,
   CacheStatus,
   NodeStatus,
@@ -92,6 +93,10 @@ export class LiveSpringtide implements AsyncDisposable {
   async failover(name: string, shard: number): Promise<void> {
     const path = `/v1/caches/${name}/failover`;
     for await (const _ of this.api.stream('POST', path, { body: { shard } }));
+  }
+
+  modify(name: string, change: CacheChange): Promise<CacheStatus> {
+    return this.api.call('PATCH', `/v1/caches/${name}`, { body: change });
   }
 
   cache(name: string): Promise<CacheStatus> {

@@ -128,7 +128,8 @@ class Line {
         this.#socket?.destroy();
         return;
       }
-      if (isHead && buffer[start] === MINUS) this.#error(start, pos === REPLY_INCOMPLETE ? bytes : pos);
+      if (isHead && buffer[start] === MINUS)
+        this.#error(start, pos === REPLY_INCOMPLETE ? bytes : pos);
       else if (isHead && buffer[start] === DOLLAR && buffer[start + 1] === MINUS) counters.misses++;
       if (pos === REPLY_INCOMPLETE) return;
       this.#answered(atMs);

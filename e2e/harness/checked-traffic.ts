@@ -17,8 +17,17 @@ export interface LostWrite {
   readonly key: string;
   readonly acknowledged: number;
   readonly found: number;
-  /** performance.now() of the acknowledgement. */
+  /** performance.now() of the acknowledgement of the last one that is lost, and of the first. */
   readonly acknowledgedMs: number;
+  readonly firstLostMs: number;
+}
+
+/** Acknowledged INCRs that a counter does not show: how many, and when the last and the first of them were acknowledged. */
+export interface LostCount {
+  readonly key: string;
+  readonly count: number;
+  readonly acknowledgedMs: number;
+  readonly firstLostMs: number;
 }
 
 interface KeyState {
@@ -26,10 +35,33 @@ interface KeyState {
   acknowledged: number;
   acknowledgedMs: number;
   readonly doubtful: Set<number>;
+  readonly history: AckHistory;
+}
+
+/** When the last few hundred numbers were acknowledged: how old what is lost is. */
+class AckHistory {
+  readonly #entries: { readonly number: number; readonly atMs: number }[] = [];
+  #isWhole = true;
+
+  add(number: number): void {
+    this.#entries.push({ number, atMs: performance.now() });
+    if (this.#entries.length <= 2 * HISTORY) return;
+    this.#entries.splice(0, HISTORY);
+    this.#isWhole = false;
+  }
+
+  /** Everything above `found` is lost: when the first of it was acknowledged; 0 when that is longer ago than what is kept. */
+  lose(found: number): number {
+    const isKnown = this.#isWhole || this.#entries[0]!.number <= found;
+    const at = this.#entries.findIndex(({ number }) => number > found);
+    const [first] = at < 0 ? [] : this.#entries.splice(at);
+    return isKnown ? (first?.atMs ?? 0) : 0;
+  }
 }
 
 const KEYS_EACH = 8;
 const NO_VALUE = 0;
+const HISTORY = 400;
 
 export class CheckedTraffic {
   requests = 0;
@@ -37,8 +69,7 @@ export class CheckedTraffic {
   slowestMs = 0;
   readonly wrong: string[] = [];
   readonly lost: LostWrite[] = [];
-  /** Acknowledged INCRs that counters do not show: how many, and when the last of them was acknowledged. */
-  readonly lostCounts: { readonly count: number; readonly acknowledgedMs: number }[] = [];
+  readonly lostCounts: LostCount[] = [];
   readonly errors = new Map<string, number>();
   readonly #clients: CheckedClient[];
 
@@ -98,6 +129,7 @@ class CheckedClient {
   readonly #pauseMs: number;
   #counted = 0;
   #countedMs = 0;
+  readonly #counts = new AckHistory();
   #maybeCounted = 0;
   #sequence = 0;
   #wire: RawClient | null = null;
@@ -115,6 +147,7 @@ class CheckedClient {
       acknowledged: NO_VALUE,
       acknowledgedMs: 0,
       doubtful: new Set(),
+      history: new AckHistory(),
     }));
   }
 
@@ -207,6 +240,7 @@ class CheckedClient {
     if (textOf(reply ?? undefined) === 'OK') {
       state.acknowledged = number;
       state.acknowledgedMs = performance.now();
+      state.history.add(number);
       return;
     }
     const unknown = reply === null || (reply instanceof RespError && reply.kind === 'INDOUBT');
@@ -218,6 +252,7 @@ class CheckedClient {
     if (typeof reply === 'number') {
       this.#found(reply, this.#counted + 1);
       this.#countedMs = performance.now();
+      this.#counts.add(reply);
       return;
     }
     if (reply === null || (reply instanceof RespError && reply.kind === 'INDOUBT'))
@@ -233,8 +268,12 @@ class CheckedClient {
       );
     }
     if (count < expected) {
-      const acknowledgedMs = this.#countedMs;
-      this.#traffic.lostCounts.push({ count: expected - count, acknowledgedMs });
+      this.#traffic.lostCounts.push({
+        key: this.#counterKey,
+        count: expected - count,
+        acknowledgedMs: this.#countedMs,
+        firstLostMs: this.#counts.lose(count - (expected - this.#counted)),
+      });
     }
     // Doubtful ones that show are doubtful no longer.
     this.#maybeCounted -= Math.min(this.#maybeCounted, Math.max(0, count - expected));
@@ -253,7 +292,8 @@ class CheckedClient {
     if (found === state.acknowledged || state.doubtful.has(found)) return;
     if (found < state.acknowledged && found >= NO_VALUE) {
       const { key, acknowledged, acknowledgedMs } = state;
-      this.#traffic.lost.push({ key, acknowledged, found, acknowledgedMs });
+      const firstLostMs = state.history.lose(found);
+      this.#traffic.lost.push({ key, acknowledged, found, acknowledgedMs, firstLostMs });
       state.acknowledged = found;
       return;
     }
