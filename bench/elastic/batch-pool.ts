@@ -13,6 +13,11 @@ export interface LoadMix {
   readonly valueBytes: number;
   /** 0..1; what is not read is written. */
   readonly readShare: number;
+  /**
+   * 0: GET and SET. More: scripts that read nothing and loop so often, so that the engine works for as long as it takes and
+   * the generator and the proxies do not: a machine with two cores can load its nodes only so.
+   */
+  readonly scriptLoops: number;
   /** Requests in one write of the generator. */
   readonly pipeline: number;
   readonly seed: number;
@@ -25,11 +30,13 @@ export function batchPool(mix: LoadMix): readonly Buffer[] {
   const random = randomFrom(mix.seed);
   const tags = slotTags();
   const value = 'v'.repeat(mix.valueBytes);
+  const script = mix.scriptLoops === 0 ? null : `for i=1,${mix.scriptLoops} do end return 1`;
   const slots = slotSequence(mix.weights, BATCHES * mix.pipeline, random);
   return Array.from({ length: BATCHES }, (_, batch) => {
     const requests = Array.from({ length: mix.pipeline }, (_, i) => {
       const slot = slots[batch * mix.pipeline + i]!;
       const key = slotKey(tags, slot, Math.floor(random() * mix.keysPerSlot));
+      if (script !== null) return encodeRequest(['EVAL_RO', script, 1, key]);
       return encodeRequest(random() < mix.readShare ? ['GET', key] : ['SET', key, value]);
     });
     return Buffer.concat(requests);

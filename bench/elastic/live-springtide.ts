@@ -15,6 +15,7 @@ import type {
   CacheChange,
   CacheEvent,
   CacheStatus,
+  CapacityReport,
   NodeStatus,
   SystemStatus,
 } from '../../src/model/admin-api.ts';
@@ -31,18 +32,26 @@ export class LiveSpringtide implements AsyncDisposable {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'springtide-elastic-'));
   readonly api = new ApiClient(this.dataDir, 'springtide up');
   readonly #proxies: number;
+  readonly #scaleInAfterMs: number | null;
   #daemon: ChildProcess | null = null;
   readonly #killAtExit = (): void => void this.#killAll();
 
-  private constructor(proxies: number) {
+  private constructor(proxies: number, scaleInAfterMs: number | null) {
     this.#proxies = proxies;
+    this.#scaleInAfterMs = scaleInAfterMs;
     // A bench that is interrupted leaves no process behind.
     process.on('exit', this.#killAtExit);
   }
 
-  /** @param proxies how many proxy processes share an endpoint */
-  static async start(proxies: number): Promise<LiveSpringtide> {
-    const springtide = new LiveSpringtide(proxies);
+  /**
+   * @param proxies how many proxy processes share an endpoint
+   * @param scaleInAfterMs how long a cache needs fewer shards before it gets them; null: as the product has it
+   */
+  static async start(
+    proxies: number,
+    scaleInAfterMs: number | null = null,
+  ): Promise<LiveSpringtide> {
+    const springtide = new LiveSpringtide(proxies, scaleInAfterMs);
     try {
       await springtide.startDaemon();
       await until('the proxies to serve', START_MS, async () =>
@@ -60,7 +69,12 @@ export class LiveSpringtide implements AsyncDisposable {
   }
 
   async startDaemon(): Promise<void> {
-    const args = [`--data-dir=${this.dataDir}`, `--proxies=${this.#proxies}`, '--metrics-port=0'];
+    const args = [
+      `--data-dir=${this.dataDir}`,
+      `--proxies=${this.#proxies}`,
+      '--metrics-port=0',
+      ...(this.#scaleInAfterMs === null ? [] : [`--scale-in-after=${this.#scaleInAfterMs}`]),
+    ];
     this.#daemon = spawn(process.execPath, [DAEMON, ...args], { stdio: 'ignore' });
     await until('the daemon to answer', START_MS, async () => {
       if (!this.daemonRuns)
@@ -105,6 +119,10 @@ export class LiveSpringtide implements AsyncDisposable {
 
   heat(name: string): Promise<CacheHeatAnswer> {
     return this.api.call('GET', `/v1/caches/${name}/heat`);
+  }
+
+  explain(name: string): Promise<CapacityReport> {
+    return this.api.call('GET', `/v1/caches/${name}/explain`);
   }
 
   /** Oldest first, later than `after`. */
