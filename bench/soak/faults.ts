@@ -14,8 +14,10 @@ export interface Soaked {
   readonly random: () => number;
   /** performance.now() of each death of a primary. */
   readonly deaths: number[];
-  /** Shards whose nodes were hurt, and when: left alone until they are whole again. */
+  /** Shards whose nodes were hurt, and the process: left alone until it has been replaced. */
   readonly hurt: Map<number, number>;
+  /** When the daemon was started last. */
+  daemonSinceMs: number;
   readonly shardsMaximum: number;
   /** Of daemons that are being started again. */
   readonly restarts: Set<Promise<void>>;
@@ -24,9 +26,9 @@ export interface Soaked {
 /** Null: not now. */
 export type Fault = (soaked: Soaked) => Promise<string | null>;
 
-/** The daemon hears of a death at once; what it says of a shard is believed this long after. */
-const HURT_MS = 1_500;
 const DAEMON_AWAY_MS = 2_500;
+/** A daemon that is killed all the time mends nothing. */
+const DAEMON_LIFE_MS = 6_000;
 
 /** With how often they are chosen. */
 export const FAULTS: Readonly<Record<string, { readonly weight: number; readonly run: Fault }>> = {
@@ -63,18 +65,17 @@ function hurtNode(
     hurtableShards(soaked, cache).flatMap((shard) => nodesOf(cache, shard, role)),
   );
   if (node === undefined || node.pid === null || !signal(node.pid, name)) return null;
-  const atMs = performance.now();
-  soaked.hurt.set(node.shard, atMs);
-  if (role === 'primary') soaked.deaths.push(atMs);
+  soaked.hurt.set(node.shard, node.pid);
+  if (role === 'primary') soaked.deaths.push(performance.now());
   return `${name === 'SIGKILL' ? 'kill -9' : 'kill -STOP'} of ${role} ${node.id} of shard ${node.shard}`;
 }
 
 /** Those with a primary and a replica in step, and not hurt before. */
 function hurtableShards(soaked: Soaked, cache: CacheStatus): number[] {
-  for (const [shard, atMs] of soaked.hurt) {
+  for (const [shard, hurtPid] of soaked.hurt) {
     const nodes = cache.nodes.filter((node) => node.shard === shard);
-    const isHealed = nodes.every(({ state }) => state === 'online');
-    if (isHealed && performance.now() - atMs > HURT_MS) soaked.hurt.delete(shard);
+    if (nodes.every(({ state, pid }) => state === 'online' && pid !== hurtPid))
+      soaked.hurt.delete(shard);
   }
   return [...new Set(cache.nodes.map(({ shard }) => shard))].filter(
     (shard) =>
@@ -93,7 +94,7 @@ async function killProxy(soaked: Soaked): Promise<string | null> {
 }
 
 async function killDaemon(soaked: Soaked): Promise<string | null> {
-  if (!soaked.springtide.daemonRuns) return null;
+  if (!hasWorked(soaked)) return null;
   const awayMs = Math.floor(soaked.random() * DAEMON_AWAY_MS);
   await soaked.springtide.killDaemon();
   restartDaemon(soaked, awayMs);
@@ -101,7 +102,7 @@ async function killDaemon(soaked: Soaked): Promise<string | null> {
 }
 
 async function killDaemonAndPrimary(soaked: Soaked): Promise<string | null> {
-  const cache = await statusOf(soaked);
+  const cache = hasWorked(soaked) ? await statusOf(soaked) : null;
   if (cache === null || hurtableShards(soaked, cache).length === 0) return null;
   const awayMs = Math.floor(soaked.random() * DAEMON_AWAY_MS);
   const killed = soaked.springtide.killDaemon();
@@ -111,8 +112,14 @@ async function killDaemonAndPrimary(soaked: Soaked): Promise<string | null> {
   return `kill -9 of the daemon, started again ${awayMs} ms later, with ${what ?? 'nothing else'}`;
 }
 
+function hasWorked({ springtide, daemonSinceMs }: Soaked): boolean {
+  return springtide.daemonRuns && performance.now() - daemonSinceMs > DAEMON_LIFE_MS;
+}
+
 function restartDaemon(soaked: Soaked, awayMs: number): void {
-  const restart = delay(awayMs).then(() => soaked.springtide.startDaemon());
+  const restart = delay(awayMs)
+    .then(() => soaked.springtide.startDaemon())
+    .then(() => void (soaked.daemonSinceMs = performance.now()));
   soaked.restarts.add(restart);
   restart.finally(() => soaked.restarts.delete(restart)).catch(() => {});
 }

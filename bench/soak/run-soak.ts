@@ -75,6 +75,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     random: randomFrom(seed),
     deaths: [],
     hurt: new Map(),
+    daemonSinceMs: performance.now(),
     shardsMaximum: options.shardsMaximum,
     restarts: new Set(),
   };

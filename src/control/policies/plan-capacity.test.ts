@@ -145,6 +145,18 @@ test('a little over, a shard leaves after the whole quiet time, and by then only
   assert.ok(drains(335) >= 1);
 });
 
+test('a maximum of shards below what is there is in force at once, as far as the data fits', () => {
+  const shards = [0, 1, 2].map((shard) => ({ shard, ecpu: 0.4 * NODE, utilisation: 0.4 }));
+  const base = testView(shards);
+  const view = { ...base, limits: { ...base.limits, shardsMaximum: 2 } };
+  assert.equal(steps(view).filter((step) => step.kind === 'drain-shard').length, 1);
+  const full = testView(
+    shards.map((shard) => ({ ...shard, bytes: 15 * GIB, maxmemoryBytes: 16 * GIB })),
+  );
+  const tight = { ...full, limits: { ...full.limits, shardsMaximum: 2 } };
+  assert.equal(steps(tight).filter((step) => step.kind === 'drain-shard').length, 0);
+});
+
 test('missing figures never make a shard leave', () => {
   const base = testView([
     { shard: 0, ecpu: 0, utilisation: null },

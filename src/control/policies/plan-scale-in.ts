@@ -66,6 +66,9 @@ export function planScaleIn(
   if (!reading.fresh || !reading.complete) return stays('metrics are missing: nothing leaves');
   if (staying.some((shard) => shard.view.state === 'joining')) return stays('a shard is joining');
 
+  const most = Math.max(1, reading.view.limits.shardsMaximum);
+  if (staying.length > most) return toMaximum(reading, staying, draining, most, taken);
+
   const neededFor = (ecpu: number): number =>
     Math.max(
       minimum,
@@ -114,6 +117,35 @@ export function planScaleIn(
       ],
     })),
     text: `${figures}; ${leaving.length} of ${staying.length} leave`,
+  };
+}
+
+/** The user's maximum is no forecast: it is in force at once, as far as the data fits. */
+function toMaximum(
+  reading: CapacityReading,
+  staying: readonly ShardReading[],
+  draining: number,
+  most: number,
+  taken: ReadonlySet<number>,
+): ScaleInPlan {
+  const { params } = reading;
+  const byMemory = shardsFor(0, reading.usedBytes, reading, [], 1, params.memoryUp);
+  const figures = `the maximum in force is ${most} shards, ${staying.length} are there`;
+  const needed = Math.max(most, byMemory);
+  if (needed >= staying.length)
+    return { steps: [], text: `${figures}; their data needs ${byMemory}` };
+  const atOnce = Math.max(1, Math.floor(reading.shards.length * params.inShareMaximum)) - draining;
+  const leaving = staying
+    .filter((shard) => shard.idle && !taken.has(shard.shard))
+    .sort((a, b) => cost(a, reading) - cost(b, reading) || b.shard - a.shard)
+    .slice(0, Math.max(0, Math.min(staying.length - needed, atOnce)));
+  return {
+    steps: leaving.map((shard) => ({
+      step: { kind: 'drain-shard', shard: shard.shard },
+      reason: `${figures}; shard ${shard.shard} carries least for its bytes`,
+      rejected: ['waiting for a quiet time: a maximum that was asked for is in force at once'],
+    })),
+    text: `${figures}; ${leaving.length} leave`,
   };
 }
 
