@@ -2,6 +2,9 @@
  * A soak: value-checked traffic on a cache of real nodes, and faults and changes of shape in an order of chance, for as long as
  * it is told; then the cache must come to the shape that was asked for last, and every acknowledged write be there.
  */
+import { cpSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CheckedTraffic } from '../../e2e/harness/checked-traffic.ts';
 import { randomFrom } from '../../e2e/harness/random.ts';
@@ -46,7 +49,7 @@ export interface SoakResult {
 const CACHE = 'soak';
 const PAUSE_BETWEEN_ROUNDS_MS = 20;
 /** A shape that does not come in this time does not come. */
-const SHAPE_MS = 180_000;
+const SHAPE_MS = 90_000;
 
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const { seed, log, shards } = options;
@@ -112,7 +115,12 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     shapeFailure: unread ?? shapeFailure,
     shapeAfterMs: Math.round(shapeAfterMs),
   };
-  if (isFailed(result)) for (const line of await lastEvents(springtide)) log(line);
+  if (isFailed(result)) {
+    for (const line of await lastEvents(springtide)) log(line);
+    const kept = mkdtempSync(join(tmpdir(), 'springtide-soak-logs-'));
+    cpSync(join(springtide.dataDir, 'logs'), kept, { recursive: true });
+    log(`logs of this run: ${kept}`);
+  }
   return result;
 }
 
