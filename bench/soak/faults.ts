@@ -117,6 +117,7 @@ function hasWorked({ springtide, daemonSinceMs }: Soaked): boolean {
 }
 
 function restartDaemon(soaked: Soaked, awayMs: number): void {
+  soaked.daemonSinceMs = Infinity;
   const restart = delay(awayMs)
     .then(() => soaked.springtide.startDaemon())
     .then(() => void (soaked.daemonSinceMs = performance.now()));

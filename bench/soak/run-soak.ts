@@ -69,7 +69,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     { connect: (wanted) => RawClient.connect(port, wanted) },
     CACHE,
     options.connections,
-    PAUSE_BETWEEN_ROUNDS_MS,
+    { pauseMs: PAUSE_BETWEEN_ROUNDS_MS, readsFirst: true },
   );
   const soaked: Soaked = {
     springtide,

@@ -63,6 +63,13 @@ const KEYS_EACH = 8;
 const NO_VALUE = 0;
 const HISTORY = 400;
 
+export interface CheckedTrafficOptions {
+  /** Between two rounds of a connection, so that there is processor left for what is tested. */
+  readonly pauseMs?: number;
+  /** Everything is read before it is written over, so that no loss stays unseen; it takes a round trip more. */
+  readonly readsFirst?: boolean;
+}
+
 export class CheckedTraffic {
   requests = 0;
   /** Longest time that one round of requests took. */
@@ -75,12 +82,16 @@ export class CheckedTraffic {
 
   /**
    * @param name begins its keys: unlike that of any other traffic on the same cache
-   * @param pauseMs between two rounds of a connection, so that there is processor left for what is tested
    */
-  constructor(cache: Endpoint, name: string, connections: number, pauseMs = 0) {
+  constructor(
+    cache: Endpoint,
+    name: string,
+    connections: number,
+    options: CheckedTrafficOptions = {},
+  ) {
     this.#clients = Array.from(
       { length: connections },
-      (_, i) => new CheckedClient(this, cache, `${name}-${i}`, pauseMs),
+      (_, i) => new CheckedClient(this, cache, `${name}-${i}`, options),
     );
   }
 
@@ -126,7 +137,7 @@ class CheckedClient {
   readonly #cache: Endpoint;
   readonly #states: KeyState[];
   readonly #counterKey: string;
-  readonly #pauseMs: number;
+  readonly #options: CheckedTrafficOptions;
   #counted = 0;
   #countedMs = 0;
   readonly #counts = new AckHistory();
@@ -136,9 +147,14 @@ class CheckedClient {
   #stopping = false;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(traffic: CheckedTraffic, cache: Endpoint, name: string, pauseMs: number) {
+  constructor(
+    traffic: CheckedTraffic,
+    cache: Endpoint,
+    name: string,
+    options: CheckedTrafficOptions,
+  ) {
     this.#traffic = traffic;
-    this.#pauseMs = pauseMs;
+    this.#options = options;
     this.#cache = cache;
     this.#counterKey = `${name}-count`;
     this.keys = Array.from({ length: KEYS_EACH }, (_, i) => `${name}-${i}`);
@@ -172,11 +188,13 @@ class CheckedClient {
   }
 
   async #run(): Promise<void> {
+    const { pauseMs = 0, readsFirst = false } = this.#options;
     while (!this.#stopping) {
       const startedMs = performance.now();
+      if (readsFirst) await this.#round(false);
       await this.#round(true);
       this.#traffic.slowestMs = Math.max(this.#traffic.slowestMs, performance.now() - startedMs);
-      if (this.#pauseMs > 0) await delay(this.#pauseMs);
+      if (pauseMs > 0) await delay(pauseMs);
     }
   }
 
