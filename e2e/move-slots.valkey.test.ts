@@ -9,6 +9,9 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { EngineLine } from '../src/model/cache-spec.ts';
+import { parseInfo } from '../src/control/node-observation.ts';
+import { cancelMoves } from '../src/control/steps/cancel-moves.ts';
+import { SYSTEM_USER_NAME } from '../src/model/user.ts';
 import { hashSlot } from '../src/protocol/hash-slot.ts';
 import { textOf } from '../src/protocol/resp-value.ts';
 import { CheckedTraffic } from './harness/checked-traffic.ts';
@@ -368,3 +371,59 @@ for (const { line, end, replicas } of DEATHS) {
     client.close();
   });
 }
+
+test('moves are cancelled whoever began them: undone, or brought to their end where keys have arrived', async (t) => {
+  const plane = await planeFor(t, { shards: 2, lines: ['9.1'], proxy: true });
+  const client = await plane.connect();
+  const keys = keysUpTo(8191, 40_000);
+  const value = (key: string) => key.padEnd(2000, 'x');
+  await fill(client, keys, value);
+  const [a, b] = [await plane.primary(0), await plane.primary(1)];
+  await plane.fleet.call(a.nodeId, [
+    'CLUSTER',
+    'MIGRATESLOTS',
+    'SLOTSRANGE',
+    0,
+    8191,
+    'NODE',
+    b.clusterId,
+  ]);
+  await cancelMoves(plane.context());
+  assert.match(
+    JSON.stringify(await plane.fleet.call(a.nodeId, ['CLUSTER', 'GETSLOTMIGRATIONS'])),
+    /cancelled/,
+  );
+  assert.equal(await plane.shardOf(8191), 0);
+  // By keys: one slot of which a key has arrived, one of which none has.
+  const [first, second] = [slotOf(keys[0]!), slotOf(keys[1]!)];
+  assert.notEqual(first, second);
+  for (const slot of [first, second]) {
+    await plane.fleet.call(b.nodeId, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', a.clusterId]);
+    await plane.fleet.call(a.nodeId, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', b.clusterId]);
+  }
+  const login = ['AUTH2', SYSTEM_USER_NAME, plane.cache.systemSecret];
+  const words = ['MIGRATE', '127.0.0.1', b.port, keys[0]!, 0, 5000, ...login];
+  await plane.fleet.call(a.nodeId, words);
+  await cancelMoves(plane.context());
+  await plane.settled();
+  assert.deepEqual([await plane.shardOf(first), await plane.shardOf(second)], [1, 0]);
+  assert.deepEqual(await missing(client, keys, value), []);
+  client.close();
+});
+
+test('a target without room is not begun with, and the keys stay where they are', async (t) => {
+  const plane = await planeFor(t, { lines: ['8.1'], proxy: true });
+  const client = await plane.connect();
+  const keys = keysUpTo(300, 3000);
+  const value = (key: string) => key.padEnd(3000, 'x');
+  await fill(client, keys, value);
+  const target = await plane.primary(1);
+  const used = parseInfo(String(await plane.fleet.call(target.nodeId, ['INFO', 'memory'])));
+  const limit = Number(used.get('used_memory')) + 2 * 1024 ** 2;
+  await plane.fleet.call(target.nodeId, ['CONFIG', 'SET', 'maxmemory', limit]);
+  await assert.rejects(plane.move(0, 1, 0, 300), { code: 'SLOT_MOVE_TARGET_FULL' });
+  await plane.settled();
+  assert.equal(await plane.shardOf(300), 0);
+  assert.deepEqual(await missing(client, keys, value), []);
+  client.close();
+});
