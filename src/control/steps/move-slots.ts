@@ -46,8 +46,7 @@ export async function moveSlots(context: SlotMoveContext, step: MoveSlotsStep): 
   const sent: KeysSent = { keys: 0, bytes: 0, size: FIRST_BATCH };
   const total = slotCount(step.ranges);
   let ends = await moveEnds(context, step);
-  let way = await wayOf(context, ends);
-  await bringFunctions(context, ends, way);
+  let way: Way | null = null;
   let refreshedMs = 0;
   let failures = 0;
   let before = -1;
@@ -66,6 +65,7 @@ export async function moveSlots(context: SlotMoveContext, step: MoveSlotsStep): 
     context.progress?.(moved / total, `${moved} of ${total} slots, ${sent.keys} keys moved`);
     try {
       context.signal.throwIfAborted();
+      way ??= await prepare(context, ends);
       if (way.kind === 'atomic' && marked.length === 0) {
         checkOwner(ends, left);
         await migrateSlots(context, ends, left);
@@ -78,7 +78,8 @@ export async function moveSlots(context: SlotMoveContext, step: MoveSlotsStep): 
         await moveWindow(context, ends, [...marked, ...slotsOf(left, marked)], sent);
       }
     } catch (error) {
-      if (context.signal.aborted && way.kind === 'atomic') await cancelQuietly(context, ends, left);
+      if (context.signal.aborted && way?.kind === 'atomic')
+        await cancelQuietly(context, ends, left);
       context.signal.throwIfAborted();
       const givesUp = error instanceof SlotMoveError && error.code !== 'SLOT_MOVE_FAILED';
       if (givesUp || ++failures >= TRIES) await leaveInOrder(context, ends);
@@ -96,7 +97,8 @@ export async function moveSlots(context: SlotMoveContext, step: MoveSlotsStep): 
       await delay(waitMs, undefined, { signal: context.signal });
     }
     ends = await moveEnds(context, step);
-    if (failures > 0) way = await wayOf(context, ends);
+    // Others may be at the ends now.
+    if (failures > 0) way = null;
   }
   await settleSlots(context, step.ranges, ends.target.clusterId);
   await recordOwners(context, step);
@@ -148,6 +150,12 @@ function slotsOf(ranges: readonly SlotRange[], less: readonly number[]): number[
     Array.from({ length: last - first + 1 }, (_, i) => first + i),
   );
   return slots.filter((slot) => !less.includes(slot));
+}
+
+async function prepare(context: SlotMoveContext, ends: MoveEnds): Promise<Way> {
+  const way = await wayOf(context, ends);
+  await bringFunctions(context, ends, way);
+  return way;
 }
 
 async function wayOf(context: SlotMoveContext, { source, target }: MoveEnds): Promise<Way> {
