@@ -27,6 +27,8 @@ const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 2_000;
 /** The first version that moves slots in one piece. */
 const ATOMIC_MAJOR = 9;
+/** Slots whose keys are counted with one question's wait. */
+const COUNT_SLOTS = 256;
 /** Proxies are told to look again at most this often while slots move one by one; MOVED tells them of the others. */
 const REFRESH_MS = 1_000;
 
@@ -215,17 +217,23 @@ async function checkRoom(
   left: readonly SlotRange[],
   way: Way,
 ): Promise<void> {
+  const maxmemory = Number(way.target.get('maxmemory') ?? 0);
+  const isOlder = majorOf(way.source) > majorOf(way.target);
+  if (maxmemory === 0 && !isOlder) return;
   const slots = slotsOf(left, []);
-  const counts = await Promise.all(slots.map((slot) => countKeys(context, source.nodeId, slot)));
-  const moving = counts.reduce((sum, count) => sum + count, 0);
+  let moving = 0;
+  for (let at = 0; at < slots.length; at += COUNT_SLOTS) {
+    const some = slots.slice(at, at + COUNT_SLOTS);
+    const counts = await Promise.all(some.map((slot) => countKeys(context, source.nodeId, slot)));
+    moving += counts.reduce((sum, count) => sum + count, 0);
+  }
   if (moving === 0) return;
-  if (majorOf(way.source) > majorOf(way.target)) {
+  if (isOlder) {
     throw new SlotMoveError(
       'SLOT_MOVE_REFUSED',
       `keys of shard ${source.shard} cannot be read by the older engine of shard ${target.shard}`,
     );
   }
-  const maxmemory = Number(way.target.get('maxmemory') ?? 0);
   if (maxmemory === 0) return;
   const keys = Number(await context.fleet.call(source.nodeId, ['DBSIZE']));
   const bytes = (moving / Math.max(moving, keys)) * Number(way.source.get('used_memory_dataset'));
