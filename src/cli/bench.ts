@@ -4,7 +4,7 @@ import { Option, type Command } from 'commander';
 import { messageOf } from '../lib/errors.ts';
 import type { CacheStatus, SystemStatus } from '../model/admin-api.ts';
 import { withBenchUser, type BenchUser } from './bench-user.ts';
-import { keyCount, localAddress } from './cache-words.ts';
+import { keyCount, localAddress, shardCount } from './cache-words.ts';
 import { CliError } from './cli-error.ts';
 import {
   argument,
@@ -147,7 +147,7 @@ async function measure(
         running: {
           address: localAddress(cache),
           tls,
-          shards: cache.spec.shards,
+          shards: shardCount(cache),
           credentials: user,
           pids: { proxy: pids(status.proxies), node: pids(cache.nodes), other: [] },
         },

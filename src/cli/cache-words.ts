@@ -1,13 +1,19 @@
 /** How a cache is put into words, the same everywhere. */
 import type { CacheState, CacheStatus } from '../model/admin-api.ts';
-import type { CacheSpec } from '../model/cache-spec.ts';
 import type { Style, Terminal } from './terminal.ts';
 
-/** `3 shards`, `3 shards + 2 replicas each`, `unsharded + 1 replica`. */
-export function describeShape(spec: CacheSpec): string {
-  const shards = spec.sharding ? plural(spec.shards, 'shard') : 'unsharded';
-  if (spec.replicas === 0) return shards;
-  return `${shards} + ${plural(spec.replicas, 'replica')}${spec.sharding && spec.shards > 1 ? ' each' : ''}`;
+/** As it is now: `3 shards`, `3 shards + 2 replicas each`, `unsharded + 1 replica`. */
+export function describeShape(cache: Pick<CacheStatus, 'spec' | 'nodes'>): string {
+  const { sharding, replicas } = cache.spec;
+  const count = shardCount(cache);
+  const shards = sharding ? plural(count, 'shard') : 'unsharded';
+  if (replicas === 0) return shards;
+  return `${shards} + ${plural(replicas, 'replica')}${sharding && count > 1 ? ' each' : ''}`;
+}
+
+/** Shards that a cache has now: it grows and shrinks between what its specification allows. */
+export function shardCount(cache: Pick<CacheStatus, 'nodes'>): number {
+  return new Set(cache.nodes.map(({ shard }) => shard)).size;
 }
 
 /** `1 shard`, `3 shards`. */

@@ -34,7 +34,7 @@ export function connectGuide(
   const { spec } = cache;
   const tls = spec.tls === 'off' ? '' : `, TLS ${spec.tls}`;
   return [
-    ['Cache', `${terminal.paint('bold', spec.name)} (${describeShape(spec)}${tls})`],
+    ['Cache', `${terminal.paint('bold', spec.name)} (${describeShape(cache)}${tls})`],
     ['Engine', `Valkey ${cache.engineFullVersion ?? spec.engineVersion}`],
     ['Endpoint', terminal.paint('cyan', cache.endpoint)],
     ['Reader endpoint', terminal.paint('cyan', cache.readerEndpoint)],

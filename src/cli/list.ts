@@ -38,7 +38,7 @@ export function cacheTable(caches: readonly CacheStatus[], terminal: Terminal): 
       paintState(terminal, cache.state),
       cache.endpoint,
       cache.engineFullVersion ?? cache.spec.engineVersion,
-      describeShape(cache.spec),
+      describeShape(cache),
       cache.spec.tls,
       cache.traffic ? formatCount(cache.traffic.connections) : '-',
       cache.traffic ? formatCount(cache.traffic.requestsPerSecond) : '-',

@@ -67,7 +67,7 @@ export function cacheLines(
   return [
     `${terminal.paint('bold', spec.name)}  ${paintState(terminal, cache.state)}  ${terminal.paint(
       'dim',
-      `${describeShape(spec)}, Valkey ${cache.engineFullVersion ?? spec.engineVersion}, TLS ${spec.tls}, made ${formatAge(nowMs - cache.createdAtMs)} ago`,
+      `${describeShape(cache)}, Valkey ${cache.engineFullVersion ?? spec.engineVersion}, TLS ${spec.tls}, made ${formatAge(nowMs - cache.createdAtMs)} ago`,
     )}`,
     ...reasonLines(cache, terminal),
     '',
