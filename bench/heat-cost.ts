@@ -1,32 +1,37 @@
 /**
  * What metering and counting by slot cost the data plane: two proxies of the same cache, one with and one without, under the
- * same load in turn, many times; CPU for each request of one, over that of the other.
+ * same load at the same time; CPU for each request of the one, over that of the other, second by second. What disturbs the
+ * machine disturbs both.
  *
- *   node bench/heat-cost.ts [--rounds 30] [--seconds 1] [--clients 50] [--baseline PROXY_ENTRY]
+ *   node bench/heat-cost.ts [--seconds 60] [--clients 50] [--baseline PROXY_ENTRY]
  *
  * `--baseline` names the proxy's entry file in another checkout, to compare with instead of `--heat off`. Both proxies have a
  * control plane's end to report to, so what a report costs is in it; the control plane's own part is not.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
-import { PlaneLinkServer } from '../src/control/plane-link-server.ts';
 import { dataDirPaths } from '../src/model/data-dir.ts';
+import type { ControlToProxy, ProxyToControl } from '../src/model/plane-link.ts';
 import type { TopologyCache } from '../src/model/topology.ts';
 import { NodeFarm } from '../e2e/harness/node-farm.ts';
 import { RawClient } from '../e2e/harness/raw-client.ts';
 import { OPEN_USER, topologyOfNodes } from '../e2e/harness/topology-of-nodes.ts';
-import { findEngineTools, type EngineTools } from './engine-tools.ts';
-import { runLoad } from './load.ts';
+import { findEngineTools } from './engine-tools.ts';
+import { loadArguments } from './load.ts';
 import { median } from './summary.ts';
 
 const PROXY_ENTRY = fileURLToPath(new URL('../src/daemon/proxy.ts', import.meta.url));
 const RESAMPLES = 2000;
+/** Until all connections are there and the code is compiled. */
+const WARM_UP_MS = 4_000;
 
 /** `keys` spread over all slots; few of them make slots so hot that their keys are watched as well. */
 const SCENARIOS = [
@@ -38,13 +43,27 @@ const SCENARIOS = [
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '30' },
-    seconds: { type: 'string', default: '1' },
+    seconds: { type: 'string', default: '60' },
     clients: { type: 'string', default: '50' },
     baseline: { type: 'string' },
   },
 });
-const tools = await findEngineTools(() => process.stderr.write('Installing Valkey ...\n'));
+
+/** What a proxy has done since it began. */
+interface Done {
+  readonly cpuUs: number;
+  readonly requests: number;
+}
+
+interface BenchProxy {
+  readonly port: number;
+  /** As of its last report, one a second. */
+  done: Done;
+  readonly process: ChildProcess;
+  readonly link: Server;
+}
+
+const { benchmark, version } = await findEngineTools(() => process.stderr.write('Installing Valkey ...\n')); // prettier-ignore
 const dir = mkdtempSync(join(tmpdir(), 'springtide-heat-cost-'));
 const farm = new NodeFarm(dir);
 const proxies: BenchProxy[] = [];
@@ -52,25 +71,21 @@ try {
   const acl = [`user default on >${OPEN_USER.upstreamSecret} ${OPEN_USER.rules}`];
   const nodes = await farm.startCluster(3, 0, { acl });
   const topology = async () => topologyOfNodes(nodes, 3, await farm.portPair(), {});
-  const entry = values.baseline ?? PROXY_ENTRY;
   const off = values.baseline === undefined ? ['--heat', 'off'] : [];
-  const without = await startProxy('without', await topology(), entry, off);
+  const without = await startProxy('without', await topology(), values.baseline ?? PROXY_ENTRY, off); // prettier-ignore
   const with_ = await startProxy('with', await topology(), PROXY_ENTRY, []);
   process.stdout.write(
-    `Valkey ${tools.version}, ${values.clients} clients, ${values.rounds} rounds of ${values.seconds} s, ` +
+    `Valkey ${version}, ${values.clients} clients at each of two proxies, ${values.seconds} s, ` +
       `compared with ${values.baseline === undefined ? '--heat off' : 'another checkout'}\n`,
   );
-  for (const scenario of SCENARIOS) await compare(scenario, without, with_, tools);
+  for (const scenario of SCENARIOS) await compare(scenario, without, with_);
 } finally {
-  for (const proxy of proxies) await proxy.stop();
+  for (const { process: child, link } of proxies) {
+    if (child.exitCode === null && child.kill('SIGKILL')) await once(child, 'exit');
+    link.close();
+  }
   await farm.stopAll();
   rmSync(dir, { recursive: true, force: true });
-}
-
-interface BenchProxy {
-  readonly pid: number;
-  readonly port: number;
-  stop(): Promise<void>;
 }
 
 async function startProxy(
@@ -85,71 +100,65 @@ async function startProxy(
   mkdirSync(paths.run, { recursive: true });
   const topology = { version: 1, caches: [cache] };
   writeFileSync(join(paths.proxies, '0', 'topology.json'), JSON.stringify(topology));
-  const nothing = () => undefined;
-  const handlers = {
-    topology: () => topology,
-    onUsage: nothing,
-    onHeat: nothing,
-    onServing: nothing,
-    onNodeLost: nothing,
-    onUnlinked: nothing,
-  };
-  const link = new PlaneLinkServer(paths.controlSocket, handlers, pino({ level: 'silent' }));
-  await link.listen();
-  const child: ChildProcess = spawn(
+  const link = createServer((socket) => listenTo(socket, proxy));
+  link.listen(paths.controlSocket);
+  const child = spawn(
     process.execPath,
     [entry, '--data-dir', dataDir, '--log-level', 'fatal', ...args],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );
-  const proxy = {
-    pid: child.pid!,
+  const proxy: BenchProxy = {
     port: cache.port,
-    stop: async () => {
-      if (child.exitCode === null && child.kill('SIGKILL')) await once(child, 'exit');
-      await link.close();
-    },
+    done: { cpuUs: 0, requests: 0 },
+    process: child,
+    link,
   };
   proxies.push(proxy);
   (await RawClient.whenUp(cache.port)).close();
   return proxy;
 }
 
+/** The control plane's end of the link, as far as a report of heat needs it: of any version of the proxy. */
+function listenTo(socket: Socket, proxy: BenchProxy): void {
+  socket.on('error', () => socket.destroy());
+  createInterface({ input: socket }).on('line', (line) => {
+    const message = JSON.parse(line) as ProxyToControl;
+    if (message.type === 'usage') {
+      const { cpuSeconds, caches } = message.usage;
+      proxy.done = { cpuUs: cpuSeconds * 1e6, requests: caches[0]?.requests ?? 0 };
+    } else if (message.type === 'heat') {
+      const { cacheId, sequence } = message.report;
+      const taken: ControlToProxy = { type: 'heat-taken', cacheId, sequence };
+      socket.write(`${JSON.stringify(taken)}\n`);
+    }
+  });
+}
+
 async function compare(
   { name, keys, pipeline }: (typeof SCENARIOS)[number],
   without: BenchProxy,
   with_: BenchProxy,
-  { benchmark }: EngineTools,
 ): Promise<void> {
-  const load = async ({ port }: BenchProxy, requests: number) =>
-    runLoad(
-      benchmark,
-      {
-        host: '127.0.0.1', port, cluster: false, command: 'get', requests, keys, valueBytes: 80, tls: false,
-        clients: Number(values.clients), pipeline,
-      }, // prettier-ignore
-      { timeoutMs: 600_000 },
-    );
-  /** Microseconds of CPU a request. */
-  const measure = async (proxy: BenchProxy, requests: number): Promise<number> => {
-    const before = cpuUs(proxy.pid);
-    await load(proxy, requests);
-    return (cpuUs(proxy.pid) - before) / requests;
-  };
-  const probe = 50_000 * pipeline;
-  for (const proxy of [without, with_, without]) await load(proxy, probe);
-  const { requestsPerSecond } = await load(with_, probe);
-  const requests = Math.round(requestsPerSecond * Number(values.seconds));
-  const costs: number[] = [];
+  const both = [without, with_];
+  const loads = both.map(({ port }) => startLoad(port, keys, pipeline));
   const ratios: number[] = [];
-  for (let round = 0; round < Number(values.rounds); round++) {
-    // Either first in turn: what drifts meets both.
-    const [first, second] = round % 2 === 0 ? [without, with_] : [with_, without];
-    const one = await measure(first, requests);
-    const other = await measure(second, requests);
-    const [off, on] = round % 2 === 0 ? [one, other] : [other, one];
-    costs.push(off);
-    ratios.push(on / off);
-    process.stderr.write(`\r${name}: ${round + 1} of ${values.rounds}   `);
+  const costs: number[] = [];
+  try {
+    await delay(WARM_UP_MS);
+    let before = both.map(({ done }) => done);
+    for (let second = 0; second < Number(values.seconds); second++) {
+      await delay(1000);
+      const now = both.map(({ done }) => done);
+      const [off, on] = now.map((done, i) => costOf(before[i]!, done));
+      before = now;
+      // A report came late: the next second has two in it.
+      if (off === undefined || on === undefined || !Number.isFinite(off + on)) continue;
+      costs.push(off);
+      ratios.push(on / off);
+      process.stderr.write(`\r${name}: ${second + 1} of ${values.seconds} s   `);
+    }
+  } finally {
+    await Promise.all(loads.map(stopLoad));
   }
   const [low, high] = confidence(ratios);
   process.stderr.write('\r');
@@ -159,12 +168,30 @@ async function compare(
   );
 }
 
-/** CPU time of all threads of a process, to the nanosecond (/proc/PID/task/TID/schedstat). */
-function cpuUs(pid: number): number {
-  let ns = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`))
-    ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
-  return ns / 1000;
+/** Microseconds of CPU a request. */
+function costOf(before: Done, now: Done): number {
+  return (now.cpuUs - before.cpuUs) / (now.requests - before.requests);
+}
+
+/** Until it is stopped. */
+function startLoad(port: number, keys: number, pipeline: number): ChildProcess {
+  const args = loadArguments({
+    host: '127.0.0.1',
+    port,
+    cluster: false,
+    command: 'get',
+    requests: 2_000_000_000,
+    keys,
+    valueBytes: 80,
+    tls: false,
+    clients: Number(values.clients),
+    pipeline,
+  });
+  return spawn(benchmark.file, [...benchmark.args, ...args], { stdio: 'ignore' });
+}
+
+async function stopLoad(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.kill('SIGKILL')) await once(child, 'exit');
 }
 
 /** Of the median, by resampling. */

@@ -39,6 +39,8 @@ interface BoardCache {
   readonly stats: SlotStats;
   readonly meters: Map<string, NodeRateMeter>;
   readonly memoryBytes: Float64Array;
+  /** Mean size of a key of each shard, as it was known last. */
+  readonly keyBytes: Map<number, number>;
   watched: readonly number[];
   looking: boolean;
   heat: CacheHeat | null;
@@ -118,6 +120,7 @@ export class HeatBoard {
         stats: new SlotStats((...call) => this.#deps.fleet.call(...call)),
         meters: new Map(),
         memoryBytes: new Float64Array(SLOT_COUNT),
+        keyBytes: new Map(),
         watched: [],
         looking: false,
         heat: null,
@@ -175,14 +178,16 @@ export class HeatBoard {
   }
 
   /** Keys times the mean size of a key in the shard. */
-  #estimateMemory({ stats, memoryBytes }: BoardCache, nodes: readonly NodeRecord[]): void {
-    const perKey = new Map<number, number>();
+  #estimateMemory(
+    { stats, memoryBytes, keyBytes }: BoardCache,
+    nodes: readonly NodeRecord[],
+  ): void {
     for (const { id, shard, role } of nodes) {
       const seen = role === 'primary' ? this.#deps.fleet.observation(id) : null;
-      if (seen !== null && seen.keys > 0) perKey.set(shard, seen.datasetBytes / seen.keys);
+      if (seen !== null && seen.keys > 0) keyBytes.set(shard, seen.datasetBytes / seen.keys);
     }
     for (let slot = 0; slot < SLOT_COUNT; slot++)
-      memoryBytes[slot] = stats.keys[slot]! * (perKey.get(stats.owners[slot]!) ?? 0);
+      memoryBytes[slot] = stats.keys[slot]! * (keyBytes.get(stats.owners[slot]!) ?? 0);
   }
 
   #nodeHeat(board: BoardCache, node: NodeRecord, all: readonly NodeRecord[]): NodeHeat {
