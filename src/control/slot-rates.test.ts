@@ -9,10 +9,10 @@ type Counts = Readonly<Record<number, readonly [number, number, number, number]>
 function report(sequence: number, counts: Counts, over: Partial<SlotHeatReport> = {}) {
   const slots = Object.keys(counts).map(Number);
   const bytes = Buffer.concat([
-    Buffer.from(Uint16Array.from(slots).buffer),
     Buffer.from(
       Float32Array.from([0, 1, 2, 3].flatMap((i) => slots.map((slot) => counts[slot]![i]!))).buffer,
     ),
+    Buffer.from(Uint16Array.from(slots).buffer),
   ]);
   return {
     cache: 'main',

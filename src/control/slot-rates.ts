@@ -46,11 +46,11 @@ export class SlotRatesBoard {
     const bytes = Buffer.from(report.columns, 'base64');
     const { slots: count } = report;
     if (bytes.length !== count * SLOT_BYTES) return;
-    // A copy of its own: numbers of 32 bits must stand at multiples of four.
+    // Copies: numbers of 32 bits must stand at multiples of four.
     const slots = new Uint16Array(count);
     const columns = new Float32Array(count * MEASURES);
-    bytes.copy(Buffer.from(slots.buffer), 0, 0, count * 2);
-    bytes.copy(Buffer.from(columns.buffer), 0, count * 2);
+    bytes.copy(Buffer.from(columns.buffer));
+    bytes.copy(Buffer.from(slots.buffer), 0, columns.byteLength);
     this.sampledAtMs = nowMs;
     this.#byProxy.set(proxy, {
       atMs: nowMs,

@@ -17,8 +17,6 @@ const { values } = parseArgs({
     'data-dir': { type: 'string' },
     index: { type: 'string', default: '0' },
     proxies: { type: 'string', default: '1' },
-    /** `off`: meters no work and counts nothing by slot; to measure what that costs (bench/heat-cost.ts). */
-    heat: { type: 'string', default: 'on' },
     'log-level': { type: 'string', default: 'info' },
   },
 });
@@ -50,7 +48,6 @@ const proxy = new Proxy(
     controlSocket: paths.controlSocket,
     topologyFile: join(ownDir, 'topology.json'),
     peerSocket: paths.proxySocket,
-    heat: values.heat !== 'off',
     log,
   },
   new SessionCommands(allHandlers),

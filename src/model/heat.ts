@@ -27,7 +27,7 @@ export interface SlotHeatReport {
   readonly intervalMs: number;
   /** Slots with traffic. */
   readonly slots: number;
-  /** Base64 of `slots` numbers of 16 bits, then for each of SLOT_MEASURES as many of 32 bits (float), little-endian. */
+  /** Base64: for each of SLOT_MEASURES `slots` floats of 32 bits, then as many slot numbers of 16 bits. */
   readonly columns: string;
   readonly hotKeys: readonly HotKeyReport[];
 }

@@ -31,5 +31,7 @@ export type ControlToProxy =
   | { readonly type: 'watch-slots'; readonly cache: string; readonly slots: readonly number[] }
   /** This proxy's part of the cache's request limit, ECPU per second, until the next. */
   | { readonly type: 'ecpu-share'; readonly cache: string; readonly perSecond: number }
+  /** False: meter nothing and count nothing by slot, to measure what that costs (bench/heat-cost.ts). */
+  | { readonly type: 'count-heat'; readonly counts: boolean }
   /** Stop accepting, let replies go out, exit. */
   | { readonly type: 'drain'; readonly graceMs: number };

@@ -39,8 +39,6 @@ export interface ProxyOptions {
   readonly peerSocket?: (index: number) => string;
   /** What all clients of this process may make it hold together; absent: its share of the machine's memory. */
   readonly clientMemoryBytes?: number;
-  /** False: no work is metered and nothing is counted by slot; to measure what that costs. */
-  readonly heat?: boolean;
   readonly log: Logger;
 }
 
@@ -207,6 +205,10 @@ export class Proxy {
       case 'watch-slots':
         this.#caches.get(message.cache)?.service.router.heat.watch(message.slots);
         break;
+      case 'count-heat':
+        for (const { service } of this.#caches.values())
+          service.router.heat.counts = message.counts;
+        break;
       case 'ecpu-share':
         this.#caches.get(message.cache)?.service.router.limit.setShare(message.perSecond);
         break;
@@ -285,7 +287,7 @@ export class Proxy {
           read: this.#read,
           meter: new Meter(),
           proxies: this.#options.proxies,
-          heat: new SlotHeat(performance.now(), this.#options.heat ?? true),
+          heat: new SlotHeat(performance.now()),
           memory: this.#memory,
           log,
         },

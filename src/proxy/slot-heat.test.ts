@@ -11,8 +11,8 @@ function countsOf({ slots, columns }: SlotHeatReport): Record<number, number[]> 
   assert.equal(bytes.length, slots * 18);
   return Object.fromEntries(
     Array.from({ length: slots }, (_, i) => [
-      bytes.readUInt16LE(i * 2),
-      SLOT_MEASURES.map((_, measure) => bytes.readFloatLE(slots * 2 + (measure * slots + i) * 4)),
+      bytes.readUInt16LE(slots * 16 + i * 2),
+      SLOT_MEASURES.map((_, measure) => bytes.readFloatLE((measure * slots + i) * 4)),
     ]),
   );
 }

@@ -14,6 +14,8 @@ import { ecpuOf } from './ecpu-metering.ts';
 import { HotKeySketch } from './hot-key-sketch.ts';
 
 const MEASURES = SLOT_MEASURES.length;
+/** Numbers for 512 requests. */
+const NOTED_MAXIMUM = 512 * MEASURES;
 /** A slot is watched, without being told, from this part of the requests on ... */
 const WATCH_SHARE = 0.1;
 /** ... when they are so many a second ... */
@@ -33,8 +35,15 @@ export class SlotHeat {
   /** Fed with the keys of the watched slots, decayed once a second; null: no slot is watched. */
   hotKeys: HotKeySketch | null = null;
 
-  readonly #enabled: boolean;
-  /** MEASURES numbers for each slot, since the last report: one cache line of the processor for a slot. */
+  #counts = true;
+  /**
+   * Requests that are not in `#cells` yet: slot, ECPU, bytes in and out of each. The cells are half a megabyte, and a request
+   * that had to wait for its own to come from memory paid a tenth of what it cost in all (bench/heat-cost.ts, pipeline 16);
+   * summed up many at a time, these waits overlap.
+   */
+  readonly #noted = new Float32Array(NOTED_MAXIMUM);
+  #notedLength = 0;
+  /** MEASURES numbers for each slot, since the last report. */
   readonly #cells = new Float64Array(SLOT_COUNT * MEASURES);
   /** Slots that are not zero. */
   readonly #touched = new Uint16Array(SLOT_COUNT);
@@ -49,15 +58,19 @@ export class SlotHeat {
   #skip = 1;
   #random = 0x2545f491;
 
-  /** @param enabled false: counts nothing (to measure what that costs) */
-  constructor(nowMs: number, enabled = true) {
+  constructor(nowMs: number) {
     this.#sinceMs = nowMs;
-    this.#enabled = enabled;
+  }
+
+  /** False: meters nothing and counts nothing, to measure what that costs. */
+  set counts(counts: boolean) {
+    this.#counts = counts;
+    this.#renewWatch();
   }
 
   /** One request that was answered. Returns its ECPU. Hot. */
   count(slot: number, weight: number, bytesIn: number, bytesOut: number): number {
-    if (!this.#enabled) return 0;
+    if (!this.#counts) return 0;
     const ecpu = ecpuOf(weight, bytesIn + bytesOut);
     this.ecpu += ecpu;
     if (slot >= 0) this.countSlot(slot, ecpu, bytesIn, bytesOut);
@@ -66,14 +79,15 @@ export class SlotHeat {
 
   /** As `count`, for a part of a request that is charged as a whole. Hot. */
   countSlot(slot: number, ecpu: number, bytesIn: number, bytesOut: number): void {
-    if (!this.#enabled) return;
-    const cells = this.#cells;
-    const at = slot * MEASURES;
-    if (cells[at] === 0) this.#touched[this.#touchedCount++] = slot;
-    cells[at]! += 1;
-    cells[at + 1]! += ecpu;
-    cells[at + 2]! += bytesIn;
-    cells[at + 3]! += bytesOut;
+    if (!this.#counts) return;
+    const noted = this.#noted;
+    const at = this.#notedLength;
+    noted[at] = slot;
+    noted[at + 1] = ecpu;
+    noted[at + 2] = bytesIn;
+    noted[at + 3] = bytesOut;
+    this.#notedLength = at + MEASURES;
+    if (this.#notedLength === NOTED_MAXIMUM) this.#sumUp();
   }
 
   /** A request for the key `buf[start, end)` of a watched slot. */
@@ -101,6 +115,7 @@ export class SlotHeat {
     cache: { readonly name: string; readonly id: string },
     nowMs: number,
   ): SlotHeatReport | null {
+    this.#sumUp();
     const hotKeys = this.#endSecond(nowMs);
     if (this.#underWay !== null) return this.#underWay;
     const intervalMs = nowMs - this.#sinceMs;
@@ -123,22 +138,40 @@ export class SlotHeat {
     if (this.#underWay?.sequence === sequence) this.#underWay = null;
   }
 
+  #sumUp(): void {
+    const noted = this.#noted;
+    const cells = this.#cells;
+    for (let i = 0; i < this.#notedLength; i += MEASURES) {
+      const slot = noted[i]!;
+      const at = slot * MEASURES;
+      if (cells[at] === 0) this.#touched[this.#touchedCount++] = slot;
+      cells[at]! += 1;
+      cells[at + 1]! += noted[i + 1]!;
+      cells[at + 2]! += noted[i + 2]!;
+      cells[at + 3]! += noted[i + 3]!;
+    }
+    this.#notedLength = 0;
+  }
+
   #takeColumns(): string {
     const count = this.#touchedCount;
-    const touched = this.#touched;
     const cells = this.#cells;
-    const bytes = Buffer.allocUnsafe(count * (2 + 4 * MEASURES));
+    // Of this machine's byte order: control runs on it, too.
+    const columns = new Float32Array(count * MEASURES);
+    const slots = this.#touched.slice(0, count);
     for (let i = 0; i < count; i++) {
-      const slot = touched[i]!;
-      bytes.writeUInt16LE(slot, i * 2);
-      for (let measure = 0; measure < MEASURES; measure++) {
-        const at = slot * MEASURES + measure;
-        bytes.writeFloatLE(cells[at]!, count * 2 + (measure * count + i) * 4);
-        cells[at] = 0;
-      }
+      const at = slots[i]! * MEASURES;
+      for (let measure = 0; measure < MEASURES; measure++)
+        columns[measure * count + i] = cells[at + measure]!;
+      cells[at] = 0;
+      cells[at + 1] = 0;
+      cells[at + 2] = 0;
+      cells[at + 3] = 0;
     }
     this.#touchedCount = 0;
-    return bytes.toString('base64');
+    return Buffer.concat([Buffer.from(columns.buffer), Buffer.from(slots.buffer)]).toString(
+      'base64',
+    );
   }
 
   /** Looks for slots that are hot by themselves; returns the hot keys of the watched ones. */
@@ -169,7 +202,7 @@ export class SlotHeat {
 
   #renewWatch(): void {
     const slots = [...this.#told, ...this.#found.keys()];
-    if (slots.length === 0) {
+    if (slots.length === 0 || !this.#counts) {
       this.watched = null;
       this.hotKeys = null;
       return;
