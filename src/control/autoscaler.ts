@@ -216,9 +216,13 @@ export class Autoscaler {
     switch (step.kind) {
       case 'drain-shard':
       case 'keep-shard': {
-        const state = step.kind === 'drain-shard' ? 'draining' : 'serving';
-        store.shards.update(cache.id, step.shard, { state });
-        journal.event(cache.name, `shard-${state}`, `shard ${step.shard}: ${reason}`);
+        const drains = step.kind === 'drain-shard';
+        store.shards.update(cache.id, step.shard, { state: drains ? 'draining' : 'serving' });
+        journal.event(
+          cache.name,
+          drains ? 'shard-draining' : 'shard-kept',
+          `shard ${step.shard}: ${reason}`,
+        );
         return;
       }
       case 'watch-slots':
