@@ -84,6 +84,7 @@ export class SmallPlane {
       {
         cache: () => Promise.resolve({}),
         shard: (cacheId, shard, lane, signal) => keeper.run(cacheId, shard, lane, signal),
+        replacement: () => Promise.resolve({}),
       },
       this.#log,
     );

@@ -53,6 +53,7 @@ export function topologyOfNodes(
       host: '127.0.0.1',
       port: node.port,
       shard: i % shards,
+      engineLine: node.options.line ?? '9.1',
       role: i < shards ? ('primary' as const) : ('replica' as const),
     })),
     virtualPrimaryId: 'a'.repeat(40),

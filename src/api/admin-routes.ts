@@ -31,7 +31,12 @@ const eventsSchema = z.strictObject({
 });
 const failoverSchema = z.strictObject({ shard: z.int().min(0) });
 
+const parallelShards = z.int().min(1).max(500).default(1);
+const upgradeSchema = z.strictObject({ engineVersion: z.string().max(64), parallelShards });
+const restartSchema = z.strictObject({ parallelShards });
+
 type CacheParams = { Params: { name: string } };
+type NodeParams = { Params: { name: string; node: string } };
 type UserParams = { Params: { name: string; user: string } };
 type EngineParams = { Params: { line: string } };
 
@@ -73,6 +78,17 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminRoutesDepen
       throw new ControlError('ServiceUnavailable', 'Nothing is known of its heat yet.');
     return heatAnswer(heat);
   });
+  app.post<CacheParams>('/v1/caches/:name/upgrade', ({ params, body }, reply) => {
+    const change = check(upgradeSchema, body);
+    return stream(reply, (report) => control.upgrade(params.name, change, report));
+  });
+  app.post<CacheParams>('/v1/caches/:name/restart', ({ params, body }, reply) => {
+    const { parallelShards } = check(restartSchema, body ?? {});
+    return stream(reply, (report) => control.restart(params.name, parallelShards, report));
+  });
+  app.post<NodeParams>('/v1/caches/:name/nodes/:node/replace', ({ params }, reply) =>
+    stream(reply, (report) => control.replaceNode(params.name, params.node, report)),
+  );
 
   app.get<CacheParams>('/v1/caches/:name/users', ({ params }) => control.users(params.name));
   app.put<UserParams>('/v1/caches/:name/users/:user', ({ params, body }) => {

@@ -28,7 +28,7 @@ function emptyDir(t: TestContext): string {
 test('help names every command and every exit code', async () => {
   const { exitCode, out } = await runCli(['--help']);
   assert.equal(exitCode, 0);
-  for (const word of 'up down create list status connect delete user failover events logs engine bench doctor'.split(
+  for (const word of 'up down create list status connect delete user failover upgrade replace restart events logs engine bench doctor'.split(
     ' ',
   ))
     assert.match(out, new RegExp(`^  ${word}\\b`, 'm'));
@@ -72,6 +72,9 @@ test('no daemon: 4, and how to start one', async (t) => {
     'user list a',
     'connect a',
     'failover a 0',
+    'upgrade a --engine-version 9.1',
+    'replace a --node a-0',
+    'restart a',
   ]) {
     const { exitCode, err } = await runCli([...args.split(' '), '--data-dir', directory]);
     assert.equal(exitCode, 4, args);
@@ -237,6 +240,25 @@ test('users: passwords come from standard input, two for rotation, and never fro
   assert.equal((await run(['modify', 'main', 'nobody', '--enable'])).exitCode, 3);
   assert.equal((await run(['delete', 'main', 'app', '--yes'])).exitCode, 0);
   assert.equal((await run(['delete', 'main', 'app', '--yes'])).exitCode, 3);
+});
+
+test('changes of nodes are sent, followed and told', async (t) => {
+  const { fake, cli } = await start(t);
+  fake.addCache({ name: 'main' });
+  const bodyOf = (path: string) => fake.requests.find((each) => each.path === path)!.body;
+  const upgrade = await cli('upgrade main --engine-version 9.1 --parallel 2');
+  assert.equal(upgrade.exitCode, 0, upgrade.err);
+  assert.match(upgrade.err, /50% changing nodes/);
+  assert.match(upgrade.err, /Cache main runs Valkey 9\.1\.2 on 3 nodes/);
+  assert.deepEqual(bodyOf('/v1/caches/main/upgrade'), { engineVersion: '9.1', parallelShards: 2 });
+  const restart = await cli('restart main --json');
+  assert.equal((JSON.parse(restart.out) as CacheStatus).spec.name, 'main');
+  assert.deepEqual(bodyOf('/v1/caches/main/restart'), { parallelShards: 1 });
+  assert.equal((await cli('replace main --node main-0-0')).exitCode, 0);
+  assert.ok(bodyOf('/v1/caches/main/nodes/main-0-0/replace'));
+  assert.equal((await cli('upgrade main --engine-version 7.2')).exitCode, 2);
+  assert.equal((await cli('upgrade main')).exitCode, 2);
+  assert.equal((await cli('upgrade other --engine-version 9.1')).exitCode, 3);
 });
 
 test('failover names what is not there', async (t) => {

@@ -72,6 +72,7 @@ function fakeCache(spec: CacheSpec): CacheStatus {
         shard,
         role: index === 0 ? 'primary' : 'replica',
         state: 'online',
+        engineVersion: '9.1.2',
         usedMemoryBytes: 10 * 1024 ** 2,
         keys: 1000,
         replicationLagBytes: index === 0 ? null : 0,
@@ -199,6 +200,10 @@ export class FakeApiServer implements AsyncDisposable {
         );
       case 'POST caches/failover':
         return this.#operation(response, 'promoting', () => undefined);
+      case 'POST caches/upgrade':
+      case 'POST caches/restart':
+      case 'POST caches/nodes':
+        return this.#operation(response, 'changing nodes', () => cache!);
       case 'GET caches/users':
         return answer(response, [...this.users.values()]);
       case 'PUT caches/users':

@@ -20,9 +20,12 @@ import { registerList } from './list.ts';
 import { registerLogs } from './logs.ts';
 import { asSentence } from './sentence.ts';
 import { registerModify } from './modify.ts';
+import { registerReplace } from './replace.ts';
+import { registerRestart } from './restart.ts';
 import { registerStatus } from './status.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { registerUp } from './up.ts';
+import { registerUpgrade } from './upgrade.ts';
 import { registerUser } from './user.ts';
 
 /** In the order in which help shows them. */
@@ -39,6 +42,9 @@ const COMMANDS = [
   registerDelete,
   registerUser,
   registerFailover,
+  registerUpgrade,
+  registerReplace,
+  registerRestart,
   registerEvents,
   registerLogs,
   registerEngine,

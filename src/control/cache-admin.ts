@@ -129,7 +129,7 @@ export class CacheAdmin {
     const cache = caches.find(name);
     // On a full disk this is what makes room; a cache that a power cut brings back then is an empty one.
     store.durableIfPossible(() => store.updateCache(cache.id, { state: 'deleting', reason: null }));
-    if (cache.state === 'creating') {
+    if (cache.state === 'creating' || cache.state === 'modifying') {
       waiters.settled(
         cache.id,
         new ControlError('InvalidServerlessCacheStateFault', `cache ${name} is being deleted`),

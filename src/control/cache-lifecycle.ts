@@ -92,7 +92,9 @@ export class CacheLifecycle {
     const failures = await this.#untilServed(cache, signal);
     const reason = failures.length === 0 ? null : [...new Set(failures)].join('; ');
     const created = cache.state === 'creating';
-    store.updateCache(cache.id, { state: 'available', reason });
+    // Formed anew while its nodes were being replaced: that goes on.
+    const state = store.replacements.get(cache.id) === undefined ? 'available' : 'modifying';
+    store.updateCache(cache.id, { state, reason });
     this.#deps
       .context(cache, signal)
       .event(

@@ -18,6 +18,7 @@ import type {
   EngineStatus,
   ProxyStatus,
   UserChange,
+  UpgradeRequest,
   UserStatus,
 } from '../model/admin-api.ts';
 import type { DataDirPaths } from '../model/data-dir.ts';
@@ -35,13 +36,15 @@ import { HeatBoard } from './heat-board.ts';
 import { Hosts } from './hosts.ts';
 import { JobBoard } from './job-board.ts';
 import { Journal, logStateSaved } from './journal.ts';
-import { Lanes } from './lanes.ts';
+import { Lanes, shardLane } from './lanes.ts';
 import { NodeNews } from './node-news.ts';
+import { NodeReplacement } from './node-replacement.ts';
 import type { NodeObservation } from './node-observation.ts';
 import { DEFAULT_PLANNER_PARAMS, type PlannerParams } from './policies/planner-params.ts';
 import { OperationWaiters, type Report } from './operation-waiters.ts';
 import { Ports } from './ports.ts';
 import { ProxyFleet } from './proxy-fleet.ts';
+import { ReplacementAdmin } from './replacement-admin.ts';
 import { ShardKeeper } from './shard-keeper.ts';
 import type { StepContext } from './step-context.ts';
 import { cacheStatus } from './status.ts';
@@ -86,6 +89,8 @@ export class ControlPlane {
   readonly #heat: HeatBoard;
   readonly #lifecycle: CacheLifecycle;
   readonly #shards: ShardKeeper;
+  readonly #replacement: NodeReplacement;
+  readonly #replacements: ReplacementAdmin;
   readonly #users: UserAdmin;
   readonly #engines: Engines;
   readonly #functions: FunctionKeeper;
@@ -110,6 +115,7 @@ export class ControlPlane {
       {
         cache: (cacheId, lane, signal) => this.#lifecycle.run(cacheId, lane, signal),
         shard: (cacheId, shard, lane, signal) => this.#shards.run(cacheId, shard, lane, signal),
+        replacement: (cacheId, lane, signal) => this.#replacement.run(cacheId, lane, signal),
       },
       log,
     );
@@ -174,6 +180,28 @@ export class ControlPlane {
       fleet: this.#fleet,
       context,
       onOldRules: (cache) => this.#lanes.lookAtCache(cache.id, { patient: true }),
+    });
+    this.#replacement = new NodeReplacement({
+      store: this.#store,
+      fleet: this.#fleet,
+      observer: this.#waiters,
+      context,
+      isOccupied: (cacheId, shard) => this.#jobs.isOccupied(cacheId, shard),
+      inShardLane: (cacheId, shard, planned) => {
+        const done = this.#shards.request(shardLane(cacheId, shard), planned);
+        this.#lanes.lookAtShard(cacheId, shard);
+        return done;
+      },
+    });
+    this.#replacements = new ReplacementAdmin({
+      caches: this.#lookup,
+      store: this.#store,
+      fleet: this.#fleet,
+      engines: this.#engines,
+      lanes: this.#lanes,
+      journal: this.#journal,
+      waiters: this.#waiters,
+      publish: () => this.#proxies.publish(),
     });
     this.#lifecycle = new CacheLifecycle({
       store: this.#store,
@@ -255,6 +283,7 @@ export class ControlPlane {
       this.#lanes.lookAtCache(id);
       const cache = this.#store.cache(id);
       if (cache?.formed) this.#lookAtShards(id);
+      this.#lanes.lookAtReplacement(id);
     }
   }
 
@@ -351,6 +380,24 @@ export class ControlPlane {
   /** Makes the best replica of a shard its primary, losing nothing; resolves when it is. @throws ControlError */
   async failover(name: string, shard: number, report: Report): Promise<CacheStatus> {
     await this.#admin.failover(name, shard, report);
+    return this.cache(name);
+  }
+
+  /** Replaces every node by one of another engine line; resolves when all are. @throws ControlError, EngineError */
+  async upgrade(name: string, change: UpgradeRequest, report: Report): Promise<CacheStatus> {
+    await this.#replacements.upgrade(name, change.engineVersion, change.parallelShards, report);
+    return this.cache(name);
+  }
+
+  /** Replaces one node by a new one; resolves when it is. @throws ControlError */
+  async replaceNode(name: string, nodeId: string, report: Report): Promise<CacheStatus> {
+    await this.#replacements.replace(name, nodeId, report);
+    return this.cache(name);
+  }
+
+  /** Replaces all nodes, shard by shard; resolves when all are. @throws ControlError */
+  async restart(name: string, parallelShards: number, report: Report): Promise<CacheStatus> {
+    await this.#replacements.restart(name, parallelShards, report);
     return this.cache(name);
   }
 

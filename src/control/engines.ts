@@ -87,7 +87,11 @@ export class Engines {
   #usedBy(line: string): string[] {
     return this.#store
       .caches()
-      .filter((cache) => cache.spec.engineVersion === line)
+      .filter(
+        (cache) =>
+          cache.spec.engineVersion === line ||
+          this.#store.nodes(cache.id).some((node) => node.engineLine === line),
+      )
       .map((cache) => cache.name);
   }
 }

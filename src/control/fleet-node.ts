@@ -59,6 +59,9 @@ export class FleetNode {
   /** Somebody is starting it, or ending it: its end is no news. */
   starting = false;
   stopping = false;
+  /** Starts that failed, in a row, and how the last one did. */
+  failedStarts = 0;
+  lastStartFailure: unknown = null;
   readonly #watcher: NodeWatcher;
   readonly #log: Logger;
   #process: HostedNode | null = null;
@@ -125,6 +128,16 @@ export class FleetNode {
   get admin(): AdminClient {
     if (this.#link === null) throw unreachable(this.id);
     return this.#link.admin;
+  }
+
+  /** How often, in a row, it did not come to run or ended soon after. */
+  get failedRuns(): number {
+    return this.failedStarts + this.#youngDeaths;
+  }
+
+  /** How long it has run, as far as this daemon has seen; 0 for one that does not. */
+  get runsForMs(): number {
+    return this.#process === null ? 0 : Date.now() - this.#startedAtMs;
   }
 
   get goneForMs(): number {

@@ -159,6 +159,17 @@ export class Fleet {
     return this.#nodes.get(nodeId)?.restartDueInMs ?? 0;
   }
 
+  /** How long a node has run, as far as this daemon has seen; 0 for one that does not. */
+  runsForMs(nodeId: string): number {
+    return this.#nodes.get(nodeId)?.runsForMs ?? 0;
+  }
+
+  /** How often, in a row, a node did not come to run or ended soon after; and why it did not start last. */
+  failedRuns(nodeId: string): { readonly count: number; readonly cause: unknown } {
+    const node = this.#nodes.get(nodeId);
+    return { count: node?.failedRuns ?? 0, cause: node?.lastStartFailure ?? null };
+  }
+
   /** @param role what the node is meant to be; while it is not, it is on its way */
   state(nodeId: string, role: NodeRecord['role']): NodeStatus['state'] {
     return this.#nodes.get(nodeId)?.state(role) ?? 'lost';
@@ -199,6 +210,11 @@ export class Fleet {
       await this.#attach(node, running);
       if (functions !== null && !loads) await this.restoreFunctions(node.id, functions);
       this.#store.updateNode(node.id, { aclVersion: cache.aclVersion });
+      fleetNode.failedStarts = 0;
+    } catch (error) {
+      fleetNode.failedStarts++;
+      fleetNode.lastStartFailure = error;
+      throw error;
     } finally {
       fleetNode.starting = false;
     }

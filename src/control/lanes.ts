@@ -4,6 +4,7 @@
  *
  *   cache:ID        creation, users, deletion     CacheLifecycle
  *   shard:ID:N      failover, healing             ShardKeeper
+ *   replacement:ID  new nodes for old ones        NodeReplacement
  */
 import type { Logger } from 'pino';
 import { KeyedQueue, type RunResult } from './keyed-queue.ts';
@@ -13,6 +14,7 @@ import type { CacheRecord, NodeRecord, ShardRecord } from './store-records.ts';
 export interface LaneRuns {
   cache(cacheId: string, lane: string, signal: AbortSignal): Promise<RunResult>;
   shard(cacheId: string, shard: number, lane: string, signal: AbortSignal): Promise<RunResult>;
+  replacement(cacheId: string, lane: string, signal: AbortSignal): Promise<RunResult>;
 }
 
 export interface LookOptions {
@@ -30,6 +32,7 @@ export class Lanes {
       (lane, signal) => {
         const [kind, cacheId = '', shard] = lane.split(':');
         if (kind === 'cache') return runs.cache(cacheId, lane, signal);
+        if (kind === 'replacement') return runs.replacement(cacheId, lane, signal);
         return runs.shard(cacheId, Number(shard), lane, signal);
       },
       (lane, error, retryMs) => log.warn({ lane, err: error, retryMs }, 'will look again'),
@@ -60,8 +63,13 @@ export class Lanes {
     else this.lookAtCache(cache.id, options);
   }
 
-  /** Ends what runs for the cache's shards; resolves when nothing of it is left. */
+  lookAtReplacement(cacheId: string): void {
+    this.#queue.add(replacementLane(cacheId));
+  }
+
+  /** Ends what runs for the cache's shards and nodes; resolves when nothing of it is left. */
   async drainShards(cacheId: string): Promise<void> {
+    await this.#queue.drain(replacementLane(cacheId));
     await this.#queue.drainAll(`shard:${cacheId}:`);
   }
 
@@ -78,6 +86,10 @@ export class Lanes {
 
 function cacheLane(cacheId: string): string {
   return `cache:${cacheId}`;
+}
+
+function replacementLane(cacheId: string): string {
+  return `replacement:${cacheId}`;
 }
 
 /** The name of a shard's lane. */

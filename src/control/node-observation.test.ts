@@ -29,6 +29,8 @@ test('INFO of a replica', () => {
     evictedKeys: 0,
     expiredKeys: 3,
     functions: { libraries: 0, mark: '  ' },
+    missedWrites: 0,
+    fullSyncs: 0,
     version: '9.1.2',
   });
 });

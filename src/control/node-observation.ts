@@ -48,6 +48,13 @@ export interface NodeObservation {
   readonly offset: number;
   /** Primary: offset acknowledged by each online replica, by the replica's port. */
   readonly replicaOffsets: ReadonlyMap<number, number>;
+  /**
+   * Commands of its primary that a replica could not execute, since its process started: writes that it has missed, though
+   * its link is up and its offset right (`unexpected_error_replies`, networking.c afterErrorReply).
+   */
+  readonly missedWrites: number;
+  /** Primary: copies begun for replicas since its process started. */
+  readonly fullSyncs: number;
   readonly usedMemoryBytes: number;
   /** Limit of the above; 0: none. */
   readonly memoryMaximumBytes: number;
@@ -123,6 +130,8 @@ export function observationOf(
     networkInBytes: number('total_net_input_bytes') + number('total_net_repl_input_bytes'),
     networkOutBytes: number('total_net_output_bytes') + number('total_net_repl_output_bytes'),
     ioThreads,
+    missedWrites: number('unexpected_error_replies'),
+    fullSyncs: number('sync_full'),
     keys,
     hits: Number(info.get('keyspace_hits') ?? 0),
     misses: Number(info.get('keyspace_misses') ?? 0),

@@ -24,6 +24,7 @@ const node = (id: string, over: Partial<ShardNodeView> = {}): ShardNodeView => (
   hostLost: false,
   silentMs: 0,
   hasData: true,
+  hasMissedWrites: false,
   ...over,
 });
 const primary = node('a', { observed: observed({ role: 'primary', primaryId: null }) });

@@ -5,6 +5,7 @@
 import { executeStep } from './execute-step.ts';
 import type { Fleet } from './fleet.ts';
 import type { RunResult } from './keyed-queue.ts';
+import { hasMissedWrites } from './replacement-view.ts';
 import { planShard } from './policies/plan-shard.ts';
 import type { ObservedShardNode, ShardNodeView, ShardView } from './policies/shard-view.ts';
 import type { ClusterPeer, SlotRange } from './node-observation.ts';
@@ -36,6 +37,8 @@ const LOOK_PER_NODES = 40;
 const LOOK_AGAIN_MS = 50;
 /** While a node is missing: the time of its repair is told. */
 const LOOK_DEGRADED_MS = 250;
+/** A node that came just now is on its way to being known, and to knowing, everybody: nobody is to be helped yet. */
+const ACQUAINTANCE_MS = 5_000;
 /** With a dead primary every millisecond counts: a replica that does not answer by then is not the one to promote. */
 const URGENT_TIMEOUT_MS = 150;
 
@@ -147,7 +150,7 @@ export class ShardKeeper {
       !node.leaving &&
       (node.shard === shard || node.role === 'primary') &&
       !joining.has(node.shard) &&
-      fleet.isAlive(node.id)
+      fleet.runsForMs(node.id) > ACQUAINTANCE_MS
         ? [node.clusterNodeId]
         : [],
     );
@@ -222,6 +225,11 @@ export class ShardKeeper {
       process: alive ? 'alive' : 'gone',
       busy: fleet.isBusy(node.id),
       hasData: fleet.hasData(node.id),
+      hasMissedWrites: hasMissedWrites(
+        node,
+        shardNodes.find(({ role }) => role === 'primary')?.engineLine ?? node.engineLine,
+        fleet,
+      ),
       hangs: alive ? fleet.hangs(node.id) : null,
       hostLost: fleet.isOnLostHost(node.id),
       silentMs: fleet.silentForMs(node.id),
@@ -253,7 +261,8 @@ export class ShardKeeper {
       ...base,
       slots: myself?.slots ?? 0,
       configEpoch: myself?.configEpoch ?? 0,
-      introduced: knownIds.every((id) => known.has(id)),
+      introduced:
+        fleet.runsForMs(node.id) < ACQUAINTANCE_MS || knownIds.every((id) => known.has(id)),
     };
   }
 }

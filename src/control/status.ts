@@ -42,6 +42,7 @@ function nodeStatus(node: NodeRecord, all: readonly NodeRecord[], fleet: Fleet):
     shard: node.shard,
     role: node.role,
     state: fleet.state(node.id, node.role),
+    engineVersion: seen?.version ?? node.engineLine,
     usedMemoryBytes: seen?.usedMemoryBytes ?? null,
     keys: seen?.keys ?? null,
     // The two were asked at slightly different moments: never below zero.

@@ -124,4 +124,17 @@ export const MIGRATIONS: readonly string[] = [
     state TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE replacements (
+    cache_id TEXT PRIMARY KEY REFERENCES caches(id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    from_line TEXT NOT NULL,
+    to_line TEXT NOT NULL,
+    node_ids TEXT NOT NULL,
+    parallel_shards INTEGER NOT NULL,
+    surge_nodes INTEGER NOT NULL,
+    failure TEXT,
+    started_at_ms INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

@@ -9,6 +9,7 @@
  */
 import type { CacheUser } from '../model/user.ts';
 import { EventLog } from './event-log.ts';
+import { ReplacementTable } from './replacement-table.ts';
 import { ShardTable } from './shard-table.ts';
 import { StateFile } from './state-file.ts';
 import { StepLog } from './step-log.ts';
@@ -67,6 +68,7 @@ export class Store {
   readonly events: EventLog;
   readonly shards: ShardTable;
   readonly warm: WarmTable;
+  readonly replacements: ReplacementTable;
   readonly #file: StateFile;
 
   /**
@@ -81,6 +83,7 @@ export class Store {
     this.events = new EventLog(this.#file);
     this.shards = new ShardTable(this.#file);
     this.warm = new WarmTable(this.#file);
+    this.replacements = new ReplacementTable(this.#file);
   }
 
   close(): void {

@@ -1,8 +1,10 @@
 /** The picture that control publishes to proxies, made from the store alone. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import type { EngineLine } from '../model/cache-spec.ts';
 import type { Topology, TopologyCache } from '../model/topology.ts';
 import type { CacheUser } from '../model/user.ts';
+import { oldestLine } from './line-order.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
 
 /** PEM files of the certificate that is used where a cache names none of its own. */
@@ -60,7 +62,8 @@ function cachePart(
     name: cache.name,
     id: cache.id,
     engine: spec.engine,
-    engineVersion: spec.engineVersion,
+    // While nodes differ, what the oldest of them knows is what clients may use: a replica of it would miss the rest.
+    engineVersion: servedLine(cache, nodes),
     sharding: spec.sharding,
     databases: spec.databases,
     bind: spec.bind,
@@ -87,12 +90,18 @@ function cachePart(
         host: address(node),
         port: node.port,
         shard: node.shard,
+        engineLine: node.engineLine,
         role: node.role,
       })),
     virtualPrimaryId: cache.virtualPrimaryId,
     virtualReaderId: cache.virtualReaderId,
     createdAtMs: cache.createdAtMs,
   };
+}
+
+function servedLine(cache: CacheRecord, nodes: readonly NodeRecord[]): EngineLine {
+  const staying = nodes.filter(({ leaving }) => !leaving);
+  return oldestLine([cache.spec.engineVersion, ...staying.map(({ engineLine }) => engineLine)]);
 }
 
 /** What clients are told to connect to. "All addresses" is none: then the machine's name. */

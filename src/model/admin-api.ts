@@ -11,6 +11,9 @@
  *   GET    /v1/caches/:name/explain            CapacityReport
  *   POST   /v1/caches/:name/failover           { shard } -> NDJSON of Progress
  *   GET    /v1/caches/:name/heat               CacheHeatAnswer (model/heat.ts)
+ *   POST   /v1/caches/:name/upgrade            UpgradeRequest -> NDJSON of Progress: every node is replaced by one of that line
+ *   POST   /v1/caches/:name/restart            { parallelShards } -> NDJSON of Progress: every node is replaced by a new one
+ *   POST   /v1/caches/:name/nodes/:id/replace  { } -> NDJSON of Progress
  *   GET    /v1/caches/:name/users              UserStatus[]
  *   PUT    /v1/caches/:name/users/:user        UserChange (creates or modifies) -> UserStatus
  *   DELETE /v1/caches/:name/users/:user        204
@@ -45,6 +48,12 @@ export type Progress =
 /** AWS's serverless status values, lower case (reference section 4). */
 export type CacheState = 'creating' | 'available' | 'modifying' | 'deleting' | 'create-failed';
 
+/** Body of an upgrade; `parallelShards` (1): how many shards at a time. */
+export interface UpgradeRequest {
+  readonly engineVersion: string;
+  readonly parallelShards: number;
+}
+
 export interface NodeStatus {
   readonly id: string;
   readonly host: string;
@@ -56,6 +65,8 @@ export interface NodeStatus {
   readonly shard: number;
   readonly role: 'primary' | 'replica';
   readonly state: 'starting' | 'online' | 'syncing' | 'lost' | 'stopping';
+  /** The engine it runs, as it says itself; before it has, the line that is meant. */
+  readonly engineVersion: string;
   readonly usedMemoryBytes: number | null;
   readonly keys: number | null;
   /** Replica: bytes behind its primary. */

@@ -13,6 +13,8 @@ export interface TopologyNode {
   readonly port: number;
   /** Index of the shard it belongs to. */
   readonly shard: number;
+  /** The engine it runs; while a cache is upgraded its nodes differ. */
+  readonly engineLine: EngineLine;
   /** A hint: what control believes. In an unsharded cache the proxy confirms it with ROLE. */
   readonly role: 'primary' | 'replica';
 }
@@ -29,6 +31,7 @@ export interface TopologyCache {
   /** Never reused: a cache deleted and created again under its name has another one. */
   readonly id: string;
   readonly engine: 'valkey';
+  /** The oldest line of its nodes: clients may use the commands of this one. */
   readonly engineVersion: EngineLine;
   readonly sharding: boolean;
   readonly databases: number;

@@ -13,7 +13,7 @@ import { STALL_BUSY } from './stalls.ts';
 
 /** Errors after which the same command is asked of the slot's owner again: it was not executed. */
 const FOLLOWED: ReadonlySet<string> = new Set([
-  'MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'LOADING', 'READONLY', 'NODELOST', 'UNBLOCKED',
+  'MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'LOADING', 'READONLY', 'REDIRECT', 'NODELOST', 'UNBLOCKED',
 ]); // prettier-ignore
 const PAUSE_MS = 10;
 

@@ -230,6 +230,7 @@ export function isTransient(reply: Buffer): boolean {
     'LOADING',
     'MASTERDOWN',
     'READONLY',
+    'REDIRECT',
     'NODELOST',
   ].includes(kind);
 }

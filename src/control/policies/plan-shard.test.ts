@@ -22,6 +22,7 @@ const primary = (id: string, over: Partial<ShardNodeView> = {}): ShardNodeView =
   process: 'alive',
   busy: false,
   hasData: false,
+  hasMissedWrites: false,
   hangs: null,
   hostLost: false,
   silentMs: 0,
@@ -64,6 +65,17 @@ suite('planShard', () => {
       replica('c', { observed: observed({ offset: 9 }) }),
     ];
     assert.deepEqual(kinds(view(nodes)), [{ kind: 'take-over', nodeId: 'c', deadNodeId: 'a' }]);
+  });
+
+  test('a replica of an older engine that missed writes comes last, though its offset is the highest', () => {
+    const diverged = replica('b', { hasMissedWrites: true, observed: observed({ offset: 9 }) });
+    const older = replica('c', { observed: observed({ offset: 7 }) });
+    assert.deepEqual(kinds(view([primary('a', gone), diverged, older])), [
+      { kind: 'take-over', nodeId: 'c', deadNodeId: 'a' },
+    ]);
+    assert.deepEqual(kinds(view([primary('a', gone), diverged])), [
+      { kind: 'take-over', nodeId: 'b', deadNodeId: 'a' },
+    ]);
   });
 
   test('a replica that never had the data is no candidate; the primary starts again, empty', () => {
@@ -180,6 +192,7 @@ suite('planShard, whatever the shard looks like', () => {
         process: fc.constantFrom('alive' as const, 'gone' as const),
         busy: fc.boolean(),
         hasData: fc.boolean(),
+        hasMissedWrites: fc.boolean(),
         hangs: fc.constantFrom(null, 'is stopped'),
         hostLost: fc.boolean(),
         silentMs: fc.nat(20_000),
@@ -264,6 +277,8 @@ suite('planShard, whatever the shard looks like', () => {
         // Nobody is named: the one that is there owns nothing.
         else assert.equal(findPrimary(v), null);
         for (const other of rankCandidates(v)) {
+          if (target.hasMissedWrites) assert.ok(other.hasMissedWrites);
+          if (other.hasMissedWrites !== target.hasMissedWrites) continue;
           assert.ok(other.observed!.offset <= target.observed!.offset);
         }
       }

@@ -46,11 +46,19 @@ function isMeantEmpty(view: ShardView, node: ShardNodeView): boolean {
   return view.slots === 0 && node.intent === 'primary';
 }
 
-/** Replicas that may take over, best first: the one that has most of what the dead primary acknowledged. */
+/**
+ * Replicas that may take over, best first: the one that has most of what the dead primary acknowledged. Those that are known
+ * to have missed some of it come last, and are still better than nothing.
+ */
 export function rankCandidates(view: ShardView): ShardNodeView[] {
   return view.nodes
     .filter((node) => node.process === 'alive' && node.observed?.role === 'replica' && node.hasData)
-    .sort((a, b) => b.observed!.offset - a.observed!.offset || (a.id < b.id ? -1 : 1));
+    .sort(
+      (a, b) =>
+        Number(a.hasMissedWrites) - Number(b.hasMissedWrites) ||
+        b.observed!.offset - a.observed!.offset ||
+        (a.id < b.id ? -1 : 1),
+    );
 }
 
 function planWithoutPrimary(view: ShardView): PlannedStep[] {

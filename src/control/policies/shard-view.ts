@@ -20,6 +20,8 @@ export interface ShardNodeView {
   readonly silentMs: number;
   /** A replica that had the whole of its primary's data at least once since its process started. */
   readonly hasData: boolean;
+  /** Of an older engine than its primary, it could not execute some of its commands: its offset says too much. */
+  readonly hasMissedWrites: boolean;
 }
 
 export interface ObservedShardNode {

@@ -40,8 +40,14 @@ export async function enterCluster(
   const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
   // Before anyone meets it: what is not written down here is forgotten by the next node that joins.
   store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
+  // Whoever it knows is not met again: that would break their link (cluster_legacy.c, MEET of a known node). Whoever is not
+  // written down yet is about to join, and meets this one.
+  const knows = new Set((await peersOf(context, node)).map(({ id }) => id));
+  const strange = liveMembers(context, node).filter(
+    ({ clusterNodeId: id }) => id !== null && !knows.has(id),
+  );
   await Promise.all(
-    liveMembers(context, node).map((other) =>
+    strange.map((other) =>
       fleet.call(node.id, ['CLUSTER', 'MEET', fleet.address(other), other.port, other.busPort]),
     ),
   );
@@ -70,13 +76,16 @@ export async function peersOf(context: StepContext, node: NodeRecord): Promise<C
 /** Has every live node forget identities that no member of this cache has any more. */
 export async function forgetStrangers(context: StepContext): Promise<void> {
   const { store, fleet, cache } = context;
-  const nodes = store.nodes(cache.id).filter((node) => !node.leaving);
-  const members = new Set(nodes.map((node) => node.clusterNodeId));
-  const alive = nodes.filter((node) => fleet.isAlive(node.id));
+  const members = () => store.nodes(cache.id).filter((node) => !node.leaving);
+  const alive = members().filter((node) => fleet.isAlive(node.id));
   await Promise.allSettled(
     alive.map(async (node) => {
-      const strangers = (await peersOf(context, node)).filter(
-        (peer) => !peer.myself && !peer.handshake && !members.has(peer.id),
+      const peers = await peersOf(context, node);
+      // Read afterwards: one that joins just now is written down before anyone meets it. Forgotten, it would be a stranger
+      // for a minute (CLUSTER_BLACKLIST_TTL).
+      const known = new Set(members().map(({ clusterNodeId }) => clusterNodeId));
+      const strangers = peers.filter(
+        (peer) => !peer.myself && !peer.handshake && !known.has(peer.id),
       );
       // Refused while a replica has not heard yet that it has a new primary; the next join does it then.
       await Promise.allSettled(

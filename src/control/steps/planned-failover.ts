@@ -1,7 +1,7 @@
 /**
  * Changes the places of a primary and one of its replicas while both live, losing nothing.
  *
- *   in reach -> writes pause on the primary -> offsets agree -> the replica takes over -> the primary follows it
+ *   in reach, known to all -> writes pause on the primary -> offsets agree -> the replica takes over -> the primary follows it
  *
  * The engine's own ways are not used, because writes stand still in them for much longer: FAILOVER (unsharded) waits for
  * the replica's acknowledgement, which comes once a second (replicationCron); CLUSTER FAILOVER asks the other primaries
@@ -9,15 +9,19 @@
  * timeout, or has not heard yet whose replica this is (clusterSendFailoverAuthIfNeeded). Votes guard against two who
  * decide; here one decides, who talks to both.
  */
+import { NodeError } from '../../engine/node-error.ts';
+import { isOlderLine } from '../line-order.ts';
 import type { NodeRecord } from '../store-records.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
+import { liveMembers, peersOf } from './enter-cluster.ts';
 import { recordPrimary } from './record-roles.ts';
 import { waitUntil } from './wait-until.ts';
 
 /** In reach of its primary before it begins, or the pause of writes would be felt. */
 const CLOSE_BYTES = 1024 ** 2;
 const IN_REACH_TIMEOUT_MS = 30_000;
+const KNOWN_TIMEOUT_MS = 10_000;
 /** Well below the default deadline of held requests. */
 const PAUSE_MS = 2_000;
 
@@ -49,10 +53,29 @@ export async function plannedFailover(
     recordPrimary(context, node.shard, node.id);
     return;
   }
+  if (context.cache.spec.sharding) await untilKnown(context, node);
   await changePlaces(context, node, primary);
   context.event(
     'failover',
     `node ${node.id} is the primary of shard ${node.shard} now, ${primary.id} its replica (planned)`,
+  );
+}
+
+/** What a stranger says of slots is not listened to: before it says so, all of the cluster know it. */
+async function untilKnown(context: StepContext, node: NodeRecord): Promise<void> {
+  const { store, signal } = context;
+  const { clusterNodeId } = store.node(node.id) ?? node;
+  await waitUntil(
+    `node ${node.id} being known to its cluster`,
+    async () => {
+      const views = await Promise.all(
+        liveMembers(context, node).map((other) => peersOf(context, other)),
+      );
+      return views.every((peers) =>
+        peers.some(({ id, handshake }) => id === clusterNodeId && !handshake),
+      );
+    },
+    { timeoutMs: KNOWN_TIMEOUT_MS, everyMs: 50, signal },
   );
 }
 
@@ -76,6 +99,7 @@ async function changePlaces(
       },
       { timeoutMs: PAUSE_MS / 2, everyMs: 1, signal },
     );
+    refuseIfWritesAreMissing(context, node, primary);
     // Written down before it is done: with two that follow nobody, the one that is meant to be primary is it.
     recordPrimary(context, node.shard, node.id);
     const command = cache.spec.sharding
@@ -97,6 +121,20 @@ async function changePlaces(
     // write to it: the pause runs on until its end.
     if (!changed) await fleet.call(primary.id, ['CLIENT', 'UNPAUSE']).catch(() => undefined);
   }
+}
+
+/** An older engine goes on after a command that it does not know: its offset is right, its data is not. */
+function refuseIfWritesAreMissing(
+  { fleet }: StepContext,
+  node: NodeRecord,
+  primary: NodeRecord,
+): void {
+  const missed = fleet.observation(node.id)?.missedWrites ?? 0;
+  if (missed === 0 || !isOlderLine(node.engineLine, primary.engineLine)) return;
+  throw new NodeError(
+    'NODE_MISSES_WRITES',
+    `node ${node.id} (Valkey ${node.engineLine}) could not execute ${missed} writes of ${primary.id} (${primary.engineLine})`,
+  );
 }
 
 /** In a cluster the others hear it from the new primary; here they are told. */

@@ -109,5 +109,6 @@ const LOST: ReadonlySet<string> = new Set([
   'MOVED',
   'EXECABORT',
   'READONLY',
+  'REDIRECT',
   'CLUSTERDOWN',
 ]);

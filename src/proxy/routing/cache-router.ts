@@ -51,7 +51,7 @@ const HOUSEKEEPING_MS = 1000;
 export class CacheRouter {
   cache: TopologyCache;
   readonly map = new NodeMap();
-  /** The engine's commands; null until a node has been asked. */
+  /** The engine's commands; null until a node has been asked. Learned anew when the cache's engine line changes. */
   book: CommandBook | null = null;
   /** Full version of the engine that answered last. */
   engineVersion: string;
@@ -77,6 +77,8 @@ export class CacheRouter {
   readonly #readers: ReaderChoice;
   readonly #weights = new CommandWeights(this);
   #readyWaiters: (() => void)[] = [];
+  /** The cache's engine line when the book was learned. */
+  #bookLine: string | null = null;
   readonly #housekeeping: NodeJS.Timeout;
 
   constructor(cache: TopologyCache, parts: RouterParts) {
@@ -273,20 +275,37 @@ export class CacheRouter {
     } else near.dropAll();
   }
 
-  /** The command table, once. True when it is known. */
+  /** The command table, once for each engine line. True when it is known. */
   async #learnCommands(): Promise<boolean> {
-    if (this.book !== null) return true;
-    if (this.anyPrimary() < 0) return false;
-    const reply = await this.#questions.once(this.anyPrimary(), ['COMMAND']);
+    const line = this.cache.engineVersion;
+    if (this.book !== null && this.#bookLine === line) return true;
+    const node = this.#nodeOfLine(line);
+    if (node < 0) return this.book !== null;
+    const reply = await this.#questions.once(node, ['COMMAND']);
     if (reply === null || reply instanceof RespError) return false;
-    const info = textOf(await this.#questions.once(this.anyPrimary(), ['INFO', 'server']));
+    const info = textOf(await this.#questions.once(node, ['INFO', 'server']));
     this.engineVersion = /valkey_version:(\S+)/.exec(info ?? '')?.[1] ?? this.engineVersion;
     this.book = new CommandBook(reply, this.cache.sharding);
     void this.#weights.ask();
+    this.#bookLine = line;
     const waiters = this.#readyWaiters;
     this.#readyWaiters = [];
     for (const callback of waiters) callback();
     return true;
+  }
+
+  /**
+   * A node to learn the commands of a line from; -1: nobody now. A cache goes back to an older line before any node of it
+   * runs: the table that is known stays until then.
+   */
+  #nodeOfLine(line: string): number {
+    const ofLine = this.cache.nodes
+      .filter((seed) => seed.engineLine === line)
+      .map((seed) => this.map.find(seed.host, seed.port))
+      .filter((node) => node !== null);
+    const best = ofLine.find((node) => node.primary && node.known) ?? ofLine[0];
+    if (best !== undefined) return best.index;
+    return this.book === null ? this.anyPrimary() : -1;
   }
 
   #keepHouse(): void {

@@ -78,6 +78,10 @@ export function laneHandshake(kind: LaneKind): Handshake & { readonly bytes: Buf
   ];
   if (kind.database !== 0) commands.push(['SELECT', kind.database]);
   if (kind.readonly && kind.sharded) commands.push(['READONLY']);
+  // An unsharded primary that became a replica then refuses reads too (-REDIRECT), as a sharded one does with MOVED: a read
+  // of a pipeline would else be answered there, and the write before it, refused, would come too late.
+  if (!kind.readonly && kind.user !== SYSTEM_USER_NAME)
+    commands.push(['CLIENT', 'CAPA', 'redirect']);
   if (kind.noTouch) commands.push(['CLIENT', 'NO-TOUCH', 'ON']);
   if (kind.user !== SYSTEM_USER_NAME) commands.push(['AUTH', kind.user, kind.secret]);
   return {

@@ -44,6 +44,7 @@ const RETRIABLE = [
   '-UNBLOCKED force unblock',
 ].map((text) => Buffer.from(text));
 const TEXT_READONLY = Buffer.from("-READONLY You can't write against a read only replica");
+const TEXT_REDIRECT = Buffer.from('-REDIRECT ');
 const TEXT_EXECABORT = Buffer.from('-EXECABORT');
 const ABORTED_BECAUSE = Buffer.from('-EXECABORT Transaction discarded because of: ');
 
@@ -123,7 +124,9 @@ export class TakeBack {
       request.skippedError = null;
       return this.#take(upstream, request, reason, 0, reason.length);
     }
-    const demoted = startsWith(buf, start, TEXT_READONLY) && !request.lane?.kind.readonly;
+    const demoted =
+      (startsWith(buf, start, TEXT_READONLY) && !request.lane?.kind.readonly) ||
+      (startsWith(buf, start, TEXT_REDIRECT) && !isScript(request));
     if (!demoted && !RETRIABLE.some((text) => startsWith(buf, start, text))) return false;
     if (request.fixed !== null) return false;
     this.#parts.refresh();
