@@ -4,13 +4,19 @@
  */
 import type { CapacityView } from './capacity-view.ts';
 import type { PlannerParams } from './planner-params.ts';
-import type { CapacityState } from './planner-state.ts';
+import type { CapacityState, ShardMemory } from './planner-state.ts';
+import type { ShardReading } from './read-capacity.ts';
 import type { SlotSums } from './slot-sums.ts';
 
 const MEANINGFUL_UTILISATION = 0.1;
 /** Weight of one new sample at or above the target utilisation. */
 const NEW_SAMPLE_WEIGHT = 0.2;
 const FIRST_SAMPLE_STRENGTH = 0.25;
+/** Nodes are asked once a second, and shown once a second: the second that a utilisation is of began so long ago at the most. */
+const UTILISATION_AGE_MS = 4_000;
+const COST_WEIGHT = 0.1;
+/** A shard of dear commands may be taken for so many times dearer than its ECPU, no more. */
+const COST_FACTOR_MAXIMUM = 3;
 
 export function learnCapacity(
   view: CapacityView,
@@ -46,6 +52,28 @@ export function learnCapacity(
     } else byIoThreads[ioThreads] = before + (seen - before) * NEW_SAMPLE_WEIGHT * strength;
   }
   return { byIoThreads };
+}
+
+/**
+ * What a shard's requests cost over what their ECPU says: utilisation over the one that its ECPU would make. Smoothed over
+ * many samples, for each is one second's chance; none is taken in whose utilisation may be of before its last job.
+ */
+export function learnCostFactor(
+  shard: ShardReading,
+  before: ShardMemory | undefined,
+  { nowMs }: CapacityView,
+  params: PlannerParams,
+): number | undefined {
+  const known = before?.costFactor;
+  const { utilisation, ecpu, capacityEcpu, relieved, idle } = shard;
+  const settledMs = nowMs - (before?.occupiedAtMs ?? -Infinity);
+  if (utilisation === null || ecpu <= 0 || relieved || !idle || settledMs < UTILISATION_AGE_MS)
+    return known;
+  if (utilisation < MEANINGFUL_UTILISATION) return known;
+  const strength = Math.min(1, (utilisation / params.targetUtilisation) ** 2);
+  const seen = (utilisation * capacityEcpu) / ecpu;
+  const bounded = Math.min(COST_FACTOR_MAXIMUM, Math.max(1 / COST_FACTOR_MAXIMUM, seen));
+  return (known ?? 1) + (bounded - (known ?? 1)) * COST_WEIGHT * strength;
 }
 
 /** Shards that others help: replicas that were added for a hot key, near caches. Their ECPU is not all theirs. */

@@ -207,6 +207,42 @@ test('a drained shard that owns nothing is removed; one that owns slots gives th
   });
 });
 
+test('after a move the utilisation of before it moves nothing more', () => {
+  // Both carry the same by now; what their nodes said last is of when the first carried nearly all.
+  const late = testView([
+    { shard: 0, ecpu: 0.3 * NODE, utilisation: 0.58 },
+    { shard: 1, ecpu: 0.3 * NODE, utilisation: 0.05 },
+  ]);
+  assert.deepEqual(
+    hold(late, 10).filter((step) => step.kind === 'move-slots'),
+    [],
+  );
+});
+
+test('what a shard costs more than its ECPU says is learned over time, and slots leave it then', () => {
+  const dear = testView([
+    { shard: 0, ecpu: 0.15 * NODE, utilisation: 0.5 },
+    { shard: 1, ecpu: 0.15 * NODE, utilisation: 0.1 },
+  ]);
+  const moves = (seconds: number) =>
+    hold(dear, seconds).filter((step) => step.kind === 'move-slots').length;
+  assert.equal(moves(2), 0);
+  assert.ok(moves(60) > 0);
+});
+
+test('a shard whose job is over before the next plan is left alone for a while all the same', () => {
+  const busy = testView([
+    { shard: 0, ecpu: 0.55 * NODE, utilisation: 0.7 },
+    { shard: 1, ecpu: 0.05 * NODE, utilisation: 0.1 },
+  ]);
+  const first = planCapacity(busy, learned(), PARAMS);
+  assert.ok(first.steps.some(({ step }) => step.kind === 'move-slots'));
+  const nowMs = busy.nowMs + PARAMS.settleMs - 1;
+  const again = { ...busy, nowMs, slots: { ...busy.slots, sampledAtMs: nowMs } };
+  const kindsOf = (plan: typeof first) => plan.steps.map(({ step }) => step.kind);
+  assert.ok(!kindsOf(planCapacity(again, first.state, PARAMS)).includes('move-slots'));
+});
+
 test('memory: the limit grows before it is full, within the host, at the maximum an event says so', () => {
   const base = testView([
     {

@@ -16,7 +16,7 @@ import type {
 } from './capacity-view.ts';
 import { forecastDemand, observeDemand, type Demand } from './forecast-demand.ts';
 import { hotSlots } from './hot-slots.ts';
-import { learnCapacity } from './learn-capacity.ts';
+import { learnCapacity, learnCostFactor } from './learn-capacity.ts';
 import { planHotKeys } from './plan-hot-keys.ts';
 import { percent, planIoThreads } from './plan-io-threads.ts';
 import { planMemory } from './plan-memory.ts';
@@ -106,6 +106,7 @@ export function planCapacity(
       io.quietSinceMs,
       memory.quietSinceMs,
       moves.unbalancedSamples,
+      occupiedBy(moves.steps),
     ),
     raisedAtMs: events.raisedAtMs,
     movesAtMs: [...before.movesAtMs.filter((at) => view.nowMs - at < 60_000), ...moved],
@@ -160,20 +161,27 @@ function rememberShards(
   ioQuietSinceMs: ReadonlyMap<number, number | null>,
   memoryQuietSinceMs: ReadonlyMap<number, number | null>,
   unbalancedSamples: ReadonlyMap<number, number>,
+  /** Shards that get a move of slots in this plan. */
+  planned: ReadonlySet<number>,
 ): Record<string, ShardMemory> {
-  const busy = new Set(reading.view.jobs.flatMap((job) => job.occupied));
+  // A job may be over before the next plan looks: what is planned counts from now.
+  const busy = new Set([...reading.view.jobs.flatMap((job) => job.occupied), ...planned]);
   return Object.fromEntries(
-    reading.shards.map(({ shard }): [number, ShardMemory] => [
-      shard,
-      {
+    reading.shards.map((one) => {
+      const { shard } = one;
+      const known = before.shards[shard];
+      const costFactor = reading.newSample
+        ? learnCostFactor(one, known, reading.view, reading.params)
+        : known?.costFactor;
+      const memory: ShardMemory = {
         ioQuietSinceMs: ioQuietSinceMs.get(shard) ?? null,
         memoryQuietSinceMs: memoryQuietSinceMs.get(shard) ?? null,
         unbalancedSamples: unbalancedSamples.get(shard) ?? 0,
-        occupiedAtMs: busy.has(shard)
-          ? reading.view.nowMs
-          : (before.shards[shard]?.occupiedAtMs ?? null),
-      },
-    ]),
+        occupiedAtMs: busy.has(shard) ? reading.view.nowMs : (known?.occupiedAtMs ?? null),
+        ...(costFactor === undefined ? {} : { costFactor }),
+      };
+      return [shard, memory];
+    }),
   );
 }
 

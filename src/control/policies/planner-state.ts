@@ -87,6 +87,8 @@ export interface ShardMemory {
   readonly unbalancedSamples: number;
   /** Since when its memory limit is far above what it uses; null: it is not. */
   readonly memoryQuietSinceMs: number | null;
+  /** What its requests cost over what their ECPU says, smoothed; absent: nothing has been learned of it. */
+  readonly costFactor?: number;
 }
 
 export function freshPlannerState(): PlannerState {

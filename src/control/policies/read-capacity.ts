@@ -23,7 +23,7 @@ export interface ShardReading {
   /** ECPU per second at full utilisation with the threads it has, and with those its host would allow. */
   readonly capacityEcpu: number;
   readonly potentialEcpu: number;
-  /** Utilisation in ECPU per second: commands that cost more than their ECPU weigh what they cost. Null: not known. */
+  /** ECPU per second that it carries, weighed by what they cost it. Null: not known. */
   readonly load: number | null;
   /** Replicas or near caches answer part of its reads. */
   readonly relieved: boolean;
@@ -70,18 +70,25 @@ export function readCapacity(
     const capacityEcpu = nodeCapacity(capacity, ioThreads, params);
     const utilisation = primary?.utilisation ?? null;
     const occupiedAtMs = state.shards[shard.shard]?.occupiedAtMs ?? null;
+    const ecpu = sums.ecpu[index]!;
     return {
       shard: shard.shard,
       view: shard,
       utilisation,
       ioThreads,
-      ecpu: sums.ecpu[index]!,
+      ecpu,
       slots: sums.slots[index]!,
       slotBytes: sums.bytes[index]!,
       usedMemoryBytes: primary?.usedMemoryBytes ?? null,
       capacityEcpu,
       potentialEcpu: nodeCapacity(capacity, Math.min(threads, params.ioThreadsMaximum), params),
-      load: utilisation === null ? null : utilisation * capacityEcpu,
+      load: loadOf({
+        utilisation,
+        ecpu,
+        capacityEcpu,
+        costFactor: state.shards[shard.shard]?.costFactor,
+        relieved: relieved.has(shard.shard),
+      }),
       relieved: relieved.has(shard.shard),
       idle:
         primary !== null &&
@@ -105,6 +112,23 @@ export function readCapacity(
     rooms,
     indexOf: new Map(shards.map((shard, index) => [shard.shard, index])),
   };
+}
+
+/**
+ * ECPU is counted by slot and follows its slots in the second in which they move; utilisation is of a time before that, and of
+ * one second's chance. So ECPU says what a shard carries, and utilisation only slowly what that costs (learnCostFactor).
+ */
+function loadOf(figures: {
+  readonly utilisation: number | null;
+  readonly ecpu: number;
+  readonly capacityEcpu: number;
+  readonly costFactor: number | undefined;
+  readonly relieved: boolean;
+}): number | null {
+  const { utilisation, ecpu, capacityEcpu, costFactor = 1, relieved } = figures;
+  if (utilisation === null) return null;
+  // What others answer for it, and what nobody counts, is seen in its utilisation alone.
+  return relieved || ecpu === 0 ? utilisation * capacityEcpu : ecpu * costFactor;
 }
 
 /** Load of one slot: its part of its owner's, by ECPU; by number of slots where nothing is counted. */
