@@ -57,6 +57,9 @@ const farm = new NodeFarm(dir);
 let onReport: OnReport = () => undefined;
 const link = createServer((socket) => listenTo(socket));
 let proxy: ChildProcess | null = null;
+let load: ChildProcess | null = null;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
 try {
   const acl = [`user default on >${OPEN_USER.upstreamSecret} ${OPEN_USER.rules}`];
   const nodes = await farm.startCluster(3, 0, { acl });
@@ -75,7 +78,12 @@ try {
   );
   for (const scenario of SCENARIOS) await compare(scenario, cache.port);
 } finally {
-  await end(proxy);
+  await cleanUp();
+}
+
+/** Nothing that was started outlives the bench. */
+async function cleanUp(): Promise<void> {
+  await Promise.all([end(load), end(proxy)]);
   link.close();
   await farm.stopAll();
   rmSync(dir, { recursive: true, force: true });
@@ -97,7 +105,7 @@ function listenTo(socket: Socket): void {
 }
 
 async function compare({ name, keys, pipeline }: Scenario, port: number): Promise<void> {
-  const load = startLoad(port, keys, pipeline);
+  load = startLoad(port, keys, pipeline);
   const costs = await costsBySecond(name);
   await end(load);
   /** Of a second with, to its neighbours without. */
@@ -142,7 +150,7 @@ function costsBySecond(name: string): Promise<number[]> {
 /** Until it is ended. */
 function startLoad(port: number, keys: number, pipeline: number): ChildProcess {
   const { file, args } = tools.benchmark;
-  const load = loadArguments({
+  const words = loadArguments({
     host: '127.0.0.1',
     port,
     cluster: false,
@@ -154,7 +162,7 @@ function startLoad(port: number, keys: number, pipeline: number): ChildProcess {
     clients: Number(values.clients),
     pipeline,
   });
-  return spawn(file, [...args, ...load], { stdio: 'ignore' });
+  return spawn(file, [...args, ...words], { stdio: 'ignore' });
 }
 
 async function end(child: ChildProcess | null): Promise<void> {
