@@ -85,6 +85,28 @@ suite('an upgrade', () => {
     assert.equal(cache.nodes.length, 1);
   });
 
+  test('on the reader port nothing is missing while new replicas get their data', async (t) => {
+    const daemon = await TestDaemon.forTest(t, [REAL_PROXIES]);
+    await daemon.create({ name: 'main', shards: 1, replicas: 1, engineVersion: '8.1' });
+    const { port, readerPort } = daemon.topologyCache('main');
+    const [writer, reader] = await Promise.all(
+      [port, readerPort].map((one) => RawClient.connect(one)),
+    );
+    t.after(() => [writer!, reader!].forEach((client) => client.close()));
+    const value = 'x'.repeat(100_000);
+    for (let i = 0; i < 500; i++) await writer!.call('SET', `key:${i}`, value);
+    await writer!.call('WAIT', 1, 5000);
+    let ended = false;
+    const done = upgrade(daemon, 'main', '9.1').finally(() => (ended = true));
+    let reads = 0;
+    while (!ended) {
+      assert.equal(await reader!.call('STRLEN', `key:${reads % 500}`), value.length);
+      reads++;
+    }
+    await done;
+    assert.ok(reads > 100);
+  });
+
   test('goes on where a killed daemon left it', async (t) => {
     const daemon = await TestDaemon.forTest(t, [REAL_PROXIES]);
     await daemon.create({ name: 'main', shards: 2, replicas: 1, engineVersion: '8.1' });
