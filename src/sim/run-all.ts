@@ -11,6 +11,7 @@ import {
   night,
   preScaled,
   step,
+  stepLarge,
   zoneLost,
 } from './scenarios.ts';
 import { runThousandCaches, type ManyOutcome } from './thousand-caches.ts';
@@ -41,8 +42,10 @@ export function scenarios(): Scenario[] {
   return [
     doubling(120_000, 8),
     doubling(30_000, DOUBLING_POOL),
+    doubling(15_000, DOUBLING_POOL),
     doublingWithFaults(30_000, DOUBLING_POOL),
     step,
+    stepLarge,
     preScaled,
     mealDay,
     hotSlot,

@@ -88,6 +88,22 @@ export const step: Scenario = {
   balancedFromMs: 2 * MINUTE,
 };
 
+/** Bytes, not nodes, are what a step waits for when there is much data on few shards. */
+export const stepLarge: Scenario = {
+  ...BASE,
+  name: 'step-100gb',
+  title: '1M to 5M requests/s at once, 100 GB on 10 shards',
+  assumptions: '10 shards at first, 40 warm nodes, 100 GB, Zipf 0.6 over slots',
+  shards: 10,
+  ioThreads: 2,
+  durationMs: 6 * MINUTE,
+  arrivals: (atMs) => (atMs < 10 * SECOND ? 1_000_000 : MOST),
+  shape: slotShape({ zipf: 0.6, dataBytes: 100 * GIB, hotSlotShare: null, hotKey: null, seed: 9 }),
+  prewarmed: 40,
+  pool: { ...BASE.pool, minimum: 40 },
+  balancedFromMs: 4 * MINUTE,
+};
+
 /** From then on the raised minimum holds. */
 export const PRE_SCALED_AT_MS = 10 * SECOND;
 

@@ -55,7 +55,7 @@ export function runThousandCaches(options: ManyOptions): ManyOutcome {
     doublingMs: 30 * SECOND,
     burstShare: BURST_SHARE,
     minimum: options.prewarmed,
-    maximum: Math.max(16, count / 2),
+    maximum: options.prewarmed,
   };
   const hosts = Math.max(3, Math.ceil((count * 1.6) / 20));
   const fleet = new SimFleet(

@@ -93,7 +93,7 @@ export function toRanges(slots: readonly number[]): SlotRange[] {
 
 /**
  * The run of neighbouring candidates that carries the most weight within the budget, and of those that carry nearly as
- * much the one with the fewest bytes. One pass with two pointers.
+ * much the one with the fewest bytes for its weight. One pass with two pointers.
  */
 function bestRun(
   candidates: readonly SlotWeight[],
@@ -132,10 +132,23 @@ function bestRun(
     const better =
       best === null ||
       (enough && !bestEnough) ||
-      (enough && bestEnough ? bytes < best.bytes : !bestEnough && weight > best.weight);
+      (enough && bestEnough
+        ? dearer(best, { weight, bytes })
+        : !bestEnough && weight > best.weight);
     if (better) best = { first, end, weight, bytes };
   }
   return best === null ? [] : candidates.slice(best.first, best.end + 1);
+}
+
+/** More bytes for the same load; where that is alike, less load. */
+function dearer(
+  best: { readonly weight: number; readonly bytes: number },
+  other: { readonly weight: number; readonly bytes: number },
+): boolean {
+  const difference =
+    (best.bytes + SLOT_OVERHEAD_BYTES) * other.weight -
+    (other.bytes + SLOT_OVERHEAD_BYTES) * best.weight;
+  return difference > 0;
 }
 
 function heat(one: SlotWeight): number {
