@@ -230,11 +230,11 @@ export const zoneLost: Scenario = {
   replicas: 1,
   durationMs: 8 * MINUTE,
   arrivals: (atMs) => 3_000_000 * (1 + 0.1 * Math.sin((2 * Math.PI * atMs) / (5 * MINUTE))),
-  shape: slotShape({ zipf: 0.6, dataBytes: 20 * GIB, hotSlotShare: null, hotKey: null, seed: 7 }),
+  shape: slotShape({ zipf: 0.9, dataBytes: 20 * GIB, hotSlotShare: null, hotKey: null, seed: 7 }),
   prewarmed: 16,
   pool: { ...BASE.pool, minimum: 16, maximum: 64 },
   faults: [
-    { kind: 'move-killed', atMs: 10 * SECOND, side: 'from' },
+    { kind: 'move-killed', atMs: -25 * SECOND, side: 'from' },
     { kind: 'zone-lost', atMs: 2 * MINUTE, zone: 'zone-1' },
     { kind: 'metric-gap', atMs: 2 * MINUTE, untilMs: 2.5 * MINUTE },
   ],

@@ -174,6 +174,10 @@ function rememberShards(
         ? learnCostFactor(one, known, reading.view, reading.params)
         : known?.costFactor;
       const memory: ShardMemory = {
+        loadShare:
+          one.idle && one.steadyLoad !== null && reading.load > 0
+            ? one.steadyLoad / reading.load
+            : null,
         ioQuietSinceMs: ioQuietSinceMs.get(shard) ?? null,
         memoryQuietSinceMs: memoryQuietSinceMs.get(shard) ?? null,
         unbalancedSamples: unbalancedSamples.get(shard) ?? 0,

@@ -33,6 +33,8 @@ export interface SlotMovesPlan {
 interface Weighed {
   readonly shard: ShardReading;
   readonly weight: number;
+  /** The same from the averaged load. */
+  readonly steady: number;
   /** What placement can reach for it. */
   readonly target: number;
   /** Slots of it that fill a shard alone. */
@@ -130,9 +132,20 @@ export function planSlotMoves(
     const busy = (source.shard.utilisation ?? 0) >= params.balanceUtilisation;
     const far = source.weight > source.target * IDLE_RATIO;
     if (!empty && !busy && !far && !preScaled) continue;
-    const urgent = empty || (source.shard.utilisation ?? 0) > params.outUtilisation;
-    if (!urgent && (unbalanced.get(source.shard.shard) ?? 0) < SAMPLES_UNBALANCED) continue;
-    const made = balance(source, target, below.length > sources.length * 2, reading, weights);
+    const urgent = empty || (source.shard.utilisation ?? 0) > params.outForecastUtilisation;
+    // A single sample is noise: what is not urgent has to be so on average as well.
+    const lasting =
+      (unbalanced.get(source.shard.shard) ?? 0) >= SAMPLES_UNBALANCED &&
+      source.steady > source.target * params.balanceRatio;
+    if (!urgent && !lasting) continue;
+    const made = balance(
+      source,
+      target,
+      urgent,
+      below.length > sources.length * 2,
+      reading,
+      weights,
+    );
     if (made !== null) plan(source.shard, target.shard, made.choice, made.reason, made.rejected);
   }
 
@@ -194,16 +207,20 @@ function loadOf(source: ShardReading, choice: SlotChoice, reading: CapacityReadi
 function balance(
   source: Weighed,
   target: Weighed,
+  urgent: boolean,
   manyBelow: boolean,
   reading: CapacityReading,
   weights: Weights,
 ): { choice: SlotChoice; reason: string; rejected: string[] } | null {
   const { params } = reading;
-  const excess = source.weight - source.target;
-  const deficit = target.target - target.weight;
+  // In a calm not more than the averages bear out; in a hurry what is seen now.
+  const sourceWeight = urgent ? source.weight : Math.min(source.weight, source.steady);
+  const targetWeight = urgent ? target.weight : Math.max(target.weight, target.steady);
+  const excess = sourceWeight - source.target;
+  const deficit = target.target - targetWeight;
   // With far more takers than givers each taker takes half and gives on: n shards become 2n in a round.
   const wanted = manyBelow
-    ? Math.max(Math.min(excess, deficit), (source.weight - target.weight) / 2)
+    ? Math.max(Math.min(excess, deficit), (sourceWeight - targetWeight) / 2)
     : Math.min(excess, deficit);
   const roomBytes = memoryRoom(target.shard, reading);
   const bytes = Math.min(bytesOfJob(reading), roomBytes);
@@ -272,6 +289,10 @@ class Weights {
     return (shard.load ?? 0) + shard.slots * this.latent;
   }
 
+  steadyOf(shard: ShardReading): number {
+    return (shard.steadyLoad ?? 0) + shard.slots * this.latent;
+  }
+
   ofSlot(shard: ShardReading, slot: number): number {
     return slotLoad(this.#reading, shard, slot) + this.latent;
   }
@@ -309,6 +330,7 @@ function weigh(
     return {
       shard,
       weight: weightOf(shard),
+      steady: shard.slots === 0 ? 0 : weights.steadyOf(shard),
       target: own.length === 0 ? target.mean : Math.max(target.mean, target.own.get(own[0]!)!),
       own,
     };

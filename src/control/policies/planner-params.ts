@@ -42,6 +42,8 @@ export interface PlannerParams {
   readonly seasonLeadMs: number;
   /** Slot moves: from a shard above this multiple of what placement can reach. */
   readonly balanceRatio: number;
+  /** Weight of a new sample in the share of the load that balance rests on. */
+  readonly steadyWeight: number;
   /** Below this utilisation no balance is worth a move. */
   readonly balanceUtilisation: number;
   readonly moveFixedMs: number;
@@ -115,6 +117,7 @@ export const DEFAULT_PLANNER_PARAMS: PlannerParams = {
   trendClip: 1.35,
   seasonLeadMs: 300_000,
   balanceRatio: 1.15,
+  steadyWeight: 0.2,
   balanceUtilisation: 0.25,
   moveFixedMs: 350,
   moveBytesPerSecond: 100 * MIB,

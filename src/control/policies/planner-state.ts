@@ -81,6 +81,8 @@ export interface ScaleInState {
 export interface ShardMemory {
   /** Since when its utilisation is below what fewer io-threads would do; null: it is not. */
   readonly ioQuietSinceMs: number | null;
+  /** Its share of the cache's load, averaged since its last job; null: not known since. */
+  readonly loadShare: number | null;
   /** When a job last occupied it. */
   readonly occupiedAtMs: number | null;
   /** Samples in a row that it was out of balance. */

@@ -25,6 +25,11 @@ export interface ShardReading {
   readonly potentialEcpu: number;
   /** ECPU per second that it carries, weighed by what they cost it. Null: not known. */
   readonly load: number | null;
+  /**
+   * Its share of all load, averaged over some seconds since its last job, of all load now: what moves rest on, for a single
+   * sample is noise, and an average of the load itself would lag where all of it grows.
+   */
+  readonly steadyLoad: number | null;
   /** Replicas or near caches answer part of its reads. */
   readonly relieved: boolean;
   /** In no job, and its figures are of after its last one. */
@@ -43,6 +48,8 @@ export interface CapacityReading {
   /** Every shard that owns slots has a known utilisation and memory. */
   readonly complete: boolean;
   readonly ecpu: number;
+  /** Of all shards. */
+  readonly load: number;
   /** Of the slot that has the most. */
   readonly hottestSlotEcpu: number;
   readonly usedBytes: number;
@@ -62,8 +69,10 @@ export function readCapacity(
 ): CapacityReading {
   const rooms = new Map(view.hosts.map((host) => [host.id, hostRoom(host, view, params)]));
   const occupied = new Set(view.jobs.flatMap((job) => job.occupied));
+  const fresh = view.nowMs - view.slots.sampledAtMs <= params.sampleStaleMs;
+  const newSample = fresh && view.slots.sampledAtMs !== state.demand.sampledAtMs;
   const relieved = relievedShards(view);
-  const shards = view.shards.map((shard, index): ShardReading => {
+  const seen = view.shards.map((shard, index): ShardReading => {
     const { primary } = shard;
     const ioThreads = primary?.ioThreads ?? 1;
     const threads = primary === null ? 1 : potentialThreads(ioThreads, rooms.get(primary.hostId));
@@ -71,6 +80,13 @@ export function readCapacity(
     const utilisation = primary?.utilisation ?? null;
     const occupiedAtMs = state.shards[shard.shard]?.occupiedAtMs ?? null;
     const ecpu = sums.ecpu[index]!;
+    const load = loadOf({
+      utilisation,
+      ecpu,
+      capacityEcpu,
+      costFactor: state.shards[shard.shard]?.costFactor,
+      relieved: relieved.has(shard.shard),
+    });
     return {
       shard: shard.shard,
       view: shard,
@@ -82,13 +98,8 @@ export function readCapacity(
       usedMemoryBytes: primary?.usedMemoryBytes ?? null,
       capacityEcpu,
       potentialEcpu: nodeCapacity(capacity, Math.min(threads, params.ioThreadsMaximum), params),
-      load: loadOf({
-        utilisation,
-        ecpu,
-        capacityEcpu,
-        costFactor: state.shards[shard.shard]?.costFactor,
-        relieved: relieved.has(shard.shard),
-      }),
+      load,
+      steadyLoad: load,
       relieved: relieved.has(shard.shard),
       idle:
         primary !== null &&
@@ -96,16 +107,17 @@ export function readCapacity(
         (occupiedAtMs === null || view.nowMs - occupiedAtMs >= params.settleMs),
     };
   });
-  const fresh = view.nowMs - view.slots.sampledAtMs <= params.sampleStaleMs;
+  const shards = steady(seen, state, newSample, params);
   const owning = shards.filter((shard) => shard.slots > 0);
   return {
     view,
     params,
     shards,
     fresh,
-    newSample: fresh && view.slots.sampledAtMs !== state.demand.sampledAtMs,
+    newSample,
     complete: owning.every((shard) => shard.load !== null && shard.usedMemoryBytes !== null),
     ecpu: sums.ecpu.reduce((sum, value) => sum + value, 0),
+    load: shards.reduce((sum, shard) => sum + (shard.load ?? 0), 0),
     hottestSlotEcpu: sums.hottestEcpu,
     usedBytes: shards.reduce((sum, shard) => sum + (shard.usedMemoryBytes ?? shard.slotBytes), 0),
     newShardEcpu: nodeCapacity(capacity, threadsOfNewNode(view.hosts, rooms, params), params),
@@ -137,6 +149,23 @@ export function slotLoad(reading: CapacityReading, owner: ShardReading, slot: nu
   return owner.ecpu > 0
     ? (owner.load * reading.view.slots.ecpu[slot]!) / owner.ecpu
     : owner.load / owner.slots;
+}
+
+/** Averages each shard's share of the load; those without a past keep what they show now. */
+function steady(
+  shards: readonly ShardReading[],
+  state: PlannerState,
+  newSample: boolean,
+  params: PlannerParams,
+): ShardReading[] {
+  const total = shards.reduce((sum, shard) => sum + (shard.load ?? 0), 0);
+  return shards.map((shard) => {
+    const before = state.shards[shard.shard]?.loadShare ?? null;
+    if (shard.load === null || before === null || total === 0) return shard;
+    const share = shard.load / total;
+    const weight = newSample ? params.steadyWeight : 0;
+    return { ...shard, steadyLoad: (before + (share - before) * weight) * total };
+  });
 }
 
 function potentialThreads(ioThreads: number, room: HostRoom | undefined): number {
