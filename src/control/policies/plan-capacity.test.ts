@@ -232,7 +232,7 @@ test('what a shard costs more than its ECPU says is learned over time, and slots
 
 test('a shard whose job is over before the next plan is left alone for a while all the same', () => {
   const busy = testView([
-    { shard: 0, ecpu: 0.55 * NODE, utilisation: 0.7 },
+    { shard: 0, ecpu: 0.55 * NODE, utilisation: 0.8 },
     { shard: 1, ecpu: 0.05 * NODE, utilisation: 0.1 },
   ]);
   const first = planCapacity(busy, learned(), PARAMS);

@@ -116,7 +116,7 @@ export const DEFAULT_PLANNER_PARAMS: PlannerParams = {
   trendDamping: 0.9,
   trendClip: 1.35,
   seasonLeadMs: 300_000,
-  balanceRatio: 1.15,
+  balanceRatio: 1.12,
   steadyWeight: 0.2,
   balanceUtilisation: 0.25,
   moveFixedMs: 350,
