@@ -109,6 +109,12 @@ export class LiveSpringtide implements AsyncDisposable {
     for await (const _ of this.api.stream('POST', path, { body: { shard } }));
   }
 
+  /** A new node takes the place of this one. */
+  async replaceNode(name: string, nodeId: string): Promise<void> {
+    const path = `/v1/caches/${name}/nodes/${nodeId}/replace`;
+    for await (const _ of this.api.stream('POST', path, { body: {} }));
+  }
+
   modify(name: string, change: CacheChange): Promise<CacheStatus> {
     return this.api.call('PATCH', `/v1/caches/${name}`, { body: change });
   }
