@@ -37,8 +37,6 @@ export interface AutoscalerDependencies {
   hosts(): Promise<readonly HostFigures[]>;
   /** Has the proxies sketch the keys of these slots. */
   watchSlots(cache: CacheRecord, slots: readonly number[]): void;
-  /** Something that users decide is under way on the cache (an upgrade): its shape is left alone. */
-  isHeld(cache: CacheRecord): boolean;
   readonly params: PlannerParams;
 }
 
@@ -132,7 +130,7 @@ export class Autoscaler {
     const hosts = await this.#deps.hosts();
     const missing = new Map<string, number>();
     for (const cache of store.caches()) {
-      if (!cache.formed || cache.state !== 'available' || this.#deps.isHeld(cache)) continue;
+      if (!cache.formed || cache.state !== 'available') continue;
       this.#goOn(cache);
       missing.set(cache.id, this.#planFor(cache, hosts));
     }
