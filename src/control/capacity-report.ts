@@ -2,7 +2,7 @@
 import type { CapacityReport, Decision, Explanation } from '../model/admin-api.ts';
 import { jobLane, type JobBoard } from './job-board.ts';
 import { slotCount } from './slot-ranges.ts';
-import type { Step } from './step.ts';
+import { stepWords } from './step-words.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, FinishedStep } from './store-records.ts';
 import type { PoolStatus } from './warm-pool.ts';
@@ -52,22 +52,4 @@ export function capacityReport(cache: CacheRecord, parts: CapacityReportParts): 
       })),
     pool: { ready: own?.ready ?? 0, starting: own?.starting ?? 0 },
   };
-}
-
-/** A step in one phrase. */
-export function stepWords(step: Step): string {
-  switch (step.kind) {
-    case 'move-slots':
-      return `move-slots ${step.from} -> ${step.to} (${slotCount(step.ranges)} slots)`;
-    case 'add-shard':
-    case 'remove-shard':
-    case 'add-replica':
-      return `${step.kind} ${step.shard}`;
-    case 'set-shard':
-      return step.ioThreads === undefined
-        ? `set-memory-limit ${step.shard} to ${step.maxmemoryBytes} bytes`
-        : `set-io-threads ${step.shard} to ${step.ioThreads}`;
-    default:
-      return 'nodeId' in step ? `${step.kind} ${step.nodeId}` : step.kind;
-  }
 }

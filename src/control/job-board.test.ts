@@ -40,6 +40,11 @@ const limit = (shard: number): PlannedStep => ({
   reason: 'a test wants it',
 });
 
+const removal = (shard: number): PlannedStep => ({
+  step: { kind: 'remove-node', nodeId: `n${shard}`, why: 'a test wants it' },
+  reason: 'a test wants it',
+});
+
 let files = 0;
 
 /** A board whose steps run until they are let go, or fail. */
@@ -92,31 +97,37 @@ function boardFor(path = join(dir, `${files++}.sqlite`)) {
 suite('JobBoard', () => {
   test('runs jobs side by side, but never two on one shard', async () => {
     const { board, calls, store, ended } = boardFor();
-    for (const shard of [0, 1, 0]) board.start(cache, limit(shard));
+    for (const shard of [0, 1, 0]) board.start(cache, removal(shard));
+    // Settings wait for nobody, but for themselves.
+    for (const shard of [0, 0, 1]) board.start(cache, limit(shard));
     assert.deepEqual(
       calls.map(({ nodeId }) => nodeId),
-      ['n0', 'n1'],
+      ['n0', 'n1', 'n0', 'n1'],
     );
     assert.deepEqual(
       board.running('c1').flatMap(({ occupied }) => occupied),
       [0, 1],
     );
-    for (const { done } of calls) done.resolve();
+    for (const [i, { done }] of calls.entries()) {
+      if (i < 2) done.reject(new Error('not yet'));
+      else done.resolve();
+    }
     await delay(5);
     assert.deepEqual(board.running('c1'), []);
-    assert.equal(ended(), 2);
+    assert.equal(ended(), 4);
     assert.deepEqual(
       store.steps.latest('c1', jobLane('c1'), 9).map(({ state }) => state),
-      ['done', 'done'],
+      ['done', 'done', 'failed', 'failed'],
     );
     store.close();
   });
 
-  test('a shard whose job failed rests, longer each time, and an event says why', async () => {
+  test('a shard whose job failed rests, longer each time, and an event says why', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
     const { board, calls, store } = boardFor();
     let restedMs = 0;
     for (const round of [1, 2]) {
-      board.start(cache, limit(1));
+      board.start(cache, removal(1));
       calls.at(-1)!.done.reject(new Error('no room'));
       await delay(5);
       const nowMs = Date.now();
@@ -126,10 +137,14 @@ suite('JobBoard', () => {
       while (rests(ms)) ms += 100;
       assert.ok(ms > restedMs, `round ${round}`);
       restedMs = ms;
+      const before = calls.length;
+      board.start(cache, removal(1));
+      assert.equal(calls.length, before, 'it is left alone');
+      t.mock.timers.tick(ms);
     }
     const [event] = store.events.latest('main', 1);
     assert.equal(event!.kind, 'step-failed');
-    assert.match(event!.message, /set-shard for shard 1 did not succeed \(no room\)/);
+    assert.match(event!.message, /remove-node n1 did not succeed \(no room\)/);
     store.close();
   });
 

@@ -8,6 +8,7 @@
 import { messageOf } from '../lib/errors.ts';
 import { executeStep } from './execute-step.ts';
 import type { Journal } from './journal.ts';
+import { stepWords } from './step-words.ts';
 import type { PlannedStep, Step } from './step.ts';
 import type { StepContext } from './step-context.ts';
 import type { Store } from './store.ts';
@@ -66,23 +67,23 @@ export class JobBoard {
     return this.#deps.store.shards
       .of(cacheId)
       .map(({ shard }) => shard)
-      .filter((shard) => {
-        const failures = this.#failures.get(`${cacheId} ${shard}`);
-        return failures !== undefined && failures.notBeforeMs > nowMs;
-      });
+      .filter((shard) => this.#rests(`${cacheId} ${shard}`, nowMs));
   }
 
   isOccupied(cacheId: string, shard: number): boolean {
     return this.running(cacheId).some(({ occupied }) => occupied.includes(shard));
   }
 
-  /** Begins a job, unless one of its shards has another. Never throws: what goes wrong is told as an event. */
+  /** Begins a job, unless one of its shards has another, or is left alone after a failure. Never throws: what goes wrong is told as an event. */
   start(cache: CacheRecord, planned: PlannedStep): void {
     const occupied = shardsOf(planned.step, cache.id, this.#deps.store);
     if (this.#stopping || occupied.some((shard) => this.isOccupied(cache.id, shard))) return;
+    if (this.running(cache.id).some((job) => isSameSetting(job.step, planned.step))) return;
     const abort = new AbortController();
     const { step, reason } = planned;
     const job = { step, reason, occupied, startedAtMs: Date.now(), fraction: null };
+    const nowMs = Date.now();
+    if (failureKeys(cache.id, job).some((key) => this.#rests(key, nowMs))) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const running: Running = { job, abort, ended: promise };
     const jobs = this.#running.get(cache.id) ?? new Set();
@@ -132,7 +133,7 @@ export class JobBoard {
     const context = { ...base, progress: (fraction: number) => void (job.fraction = fraction) };
     try {
       await executeStep(context, jobLane(cache.id), planned);
-      for (const shard of job.occupied) this.#failures.delete(`${cache.id} ${shard}`);
+      for (const key of failureKeys(cache.id, job)) this.#failures.delete(key);
     } catch (error) {
       if (this.#stopping) {
         // Ended with us, not by itself.
@@ -140,13 +141,17 @@ export class JobBoard {
         return;
       }
       if (abort.signal.aborted) return;
-      for (const shard of job.occupied) this.#countFailure(`${cache.id} ${shard}`);
+      for (const key of failureKeys(cache.id, job)) this.#countFailure(key);
       journal.event(
         cache.name,
         'step-failed',
-        `${planned.step.kind} for ${wordsOf(job.occupied)} did not succeed (${messageOf(error)}); it is planned anew`,
+        `${stepWords(planned.step)} did not succeed (${messageOf(error)}); it is planned anew`,
       );
     }
+  }
+
+  #rests(key: string, nowMs: number): boolean {
+    return (this.#failures.get(key)?.notBeforeMs ?? 0) > nowMs;
   }
 
   #countFailure(key: string): void {
@@ -169,7 +174,6 @@ function shardsOf(step: Step, cacheId: string, store: Store): number[] {
     case 'add-shard':
     case 'remove-shard':
     case 'add-replica':
-    case 'set-shard':
       return [step.shard];
     case 'remove-node': {
       const node = store.node(step.nodeId);
@@ -182,6 +186,13 @@ function shardsOf(step: Step, cacheId: string, store: Store): number[] {
   }
 }
 
-function wordsOf(shards: readonly number[]): string {
-  return `shard${shards.length === 1 ? '' : 's'} ${shards.join(' and ')}`;
+/** What is left alone for a while when a job fails: its shards, or a setting alone. */
+function failureKeys(cacheId: string, { step, occupied }: Job): string[] {
+  if (step.kind === 'set-shard') return [`${cacheId} ${step.shard} settings`];
+  return occupied.map((shard) => `${cacheId} ${shard}`);
+}
+
+/** Settings are changed at any time, beside whatever else is done; each only once at a time. */
+function isSameSetting(one: Step, other: Step): boolean {
+  return one.kind === 'set-shard' && other.kind === 'set-shard' && one.shard === other.shard;
 }
