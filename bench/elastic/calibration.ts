@@ -77,7 +77,7 @@ async function serviceTimes(context: ScenarioContext) {
 }
 
 async function activeUs(client: Awaited<ReturnType<typeof nodeClient>>): Promise<number> {
-  const info = String(await client.call('INFO', 'stats'));
+  const info = String(await client.call('INFO', 'cpu'));
   // Seconds, with microseconds behind the point.
   return Number(/used_active_time_main_thread:([\d.]+)/.exec(info)?.[1] ?? 0) * 1e6;
 }
@@ -86,7 +86,7 @@ async function activeUs(client: Awaited<ReturnType<typeof nodeClient>>): Promise
 async function movesOf(context: ScenarioContext, keysPerSlot: number, valueBytes: number) {
   await using springtide = await LiveSpringtide.start(context.proxies);
   const name = 'moves';
-  const { endpoint } = await springtide.create({ name, shards: 2, shardsMaximum: 2, replicas: 0 });
+  const { endpoint } = await springtide.create({ name, shards: 2, replicas: 0 });
   const port = Number(endpoint.split(':').at(-1));
   await using loop = await OpenLoop.open({ host: '127.0.0.1', port, connections: 4 });
   await loop.prefill(keysPerSlot, valueBytes);
@@ -96,6 +96,8 @@ async function movesOf(context: ScenarioContext, keysPerSlot: number, valueBytes
   const heat = await springtide.heat(name);
   const dataBytes = heat.nodes.reduce((sum, { datasetBytes }) => sum + (datasetBytes ?? 0), 0);
   const keys = heat.nodes.reduce((sum, one) => sum + (one.keys ?? 0), 0);
+  // The first to join is from the pool; then more join than it has.
+  await until('a warm node', 30_000, async () => (await springtide.explain(name)).pool.ready > 0);
   const poolAtStart = (await springtide.explain(name)).pool;
   const reached: { readonly shards: number; readonly afterMs: number }[] = [];
   for (const shards of [3, 5, 2]) {

@@ -1,7 +1,7 @@
 /**
  * Everything that makes the cache elastic, measured on this machine with real processes: the table of docs/benchmarks/elastic.md.
  *
- *   node bench/elastic/run.ts [--only ramp,hot-slot] [--proxies 1] [--scale 1] [--write]
+ *   node bench/elastic/run.ts [--only ramp,hot-slot] [--proxies 1] [--scale 1] [--write] [--json FILE]
  *
  * Exit code 1 when a goal is missed or a scenario fails.
  */
@@ -42,6 +42,7 @@ const { values } = parseArgs({
     proxies: { type: 'string', default: '1' },
     scale: { type: 'string', default: '1' },
     write: { type: 'boolean', default: false },
+    json: { type: 'string' },
   },
 });
 const chosen = values.only.split(',');
@@ -99,10 +100,12 @@ const run: ElasticRun = {
   raw,
 };
 process.stdout.write(renderReport(run));
+const json = `${JSON.stringify(run, rounded, 1)}\n`;
+if (values.json !== undefined) writeFileSync(values.json, json);
 if (values.write) {
   mkdirSync(DOCS, { recursive: true });
   writeFileSync(join(DOCS, 'elastic.md'), renderReport(run));
-  writeFileSync(join(DOCS, 'elastic.json'), `${JSON.stringify(run, rounded, 1)}\n`);
+  writeFileSync(join(DOCS, 'elastic.json'), json);
   for (const chart of charts) writeFileSync(join(DOCS, `${chart.name}.svg`), renderChart(chart));
 }
 process.exitCode = failed.length === 0 && goals.every(({ met }) => met) ? 0 : 1;
