@@ -17,12 +17,12 @@ const SHARDS = 4;
 const HOT_SLOT = 2_000;
 const HOT_SHARE = 0.25;
 const ALPHA = 0.6;
-const RATE = 30_000;
+const RATE = 40_000;
 const MIX = {
-  keysPerSlot: 2,
+  keysPerSlot: 32,
   valueBytes: 64,
   readShare: 1,
-  scriptLoops: 3_000,
+  scriptLoops: 6_000,
   pipeline: 16,
   seed: 2,
 };

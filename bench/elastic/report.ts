@@ -45,7 +45,8 @@ ${run.charts.map(({ name, title }) => `![${title}](${name}.svg)`).join('\n\n')}
 - (d) counts from the beginning of the step to a second after its end, of all requests; beside it, the seconds before.
 - (e) runs bench/failover.ts: a pause is the longest time between two acknowledged writes of the shard, its retries included.
 - (f) runs bench/upgrade.ts.
-- (g) is \`npm run soak\`: random faults and changes of shape under value-checked traffic for half an hour; its short form is a test.
+- (g) is the last run of \`npm run soak -- --json docs/benchmarks/soak.json\`: random faults and changes of shape under value-checked
+  traffic for half an hour. Its short form is a test.
 `;
 }
 

@@ -22,6 +22,7 @@ import { hotSlot } from './hot-slot.ts';
 import { ramp } from './ramp.ts';
 import { renderReport, type ElasticRun } from './report.ts';
 import type { Goal, Scenario } from './scenario.ts';
+import { soakGoal } from './soak-goal.ts';
 import { upAndDown } from './up-and-down.ts';
 import { versions } from './versions.ts';
 
@@ -34,6 +35,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   versions,
   calibration,
 };
+/** Where `npm run soak -- --json docs/benchmarks/soak.json` has put what it found. */
+const SOAK_FILE = 'soak.json';
 const DOCS = fileURLToPath(new URL('../../docs/benchmarks/', import.meta.url));
 
 const { values } = parseArgs({
@@ -84,6 +87,8 @@ for (const name of chosen) {
   process.stderr.write(`    ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`);
 }
 rmSync(directory, { recursive: true, force: true });
+const soak = soakGoal(join(DOCS, SOAK_FILE));
+if (soak !== null) goals.push(soak);
 const run: ElasticRun = {
   startedAt: startedAt.toISOString(),
   commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
