@@ -37,7 +37,7 @@ export interface SeenStep {
 export async function eachStep(context: ScenarioContext): Promise<ScenarioResult> {
   context.log(`(d) each kind of step under ${RATE} requests/s`);
   await using springtide = await LiveSpringtide.start(context.proxies);
-  const spec = { name: CACHE, shards: 2, shardsMaximum: 2, replicas: 1 };
+  const spec = { name: CACHE, shards: 2, replicas: 1 };
   const { endpoint } = await springtide.create(spec);
   const port = Number(endpoint.split(':').at(-1));
   await using loop = await OpenLoop.open({ host: '127.0.0.1', port, connections: 8 });
@@ -45,7 +45,8 @@ export async function eachStep(context: ScenarioContext): Promise<ScenarioResult
   await loop.mix({ ...MIX, weights: uniformWeights() });
   await loop.hold(RATE);
   await springtide.whole(CACHE);
-  await delay(2_000);
+  // What joins comes from the pool.
+  await until('warm nodes', STEP_MS, async () => (await springtide.explain(CACHE)).pool.ready > 0);
   const steps: SeenStep[] = [];
   const seenOf = async (what: string, act: () => Promise<unknown>): Promise<void> => {
     context.log(`    ${what}`);

@@ -50,6 +50,7 @@ interface Memory {
 
 interface PoolClass extends WarmClass {
   readonly cacheNodes: number[];
+  shardNodes: number;
   missing: number;
 }
 
@@ -192,12 +193,13 @@ export class Autoscaler {
     const roomNodes = Math.max(0, Math.floor((freeBytes - RESERVE_BYTES) / WARM_NODE_BYTES));
     const present = pool.status();
     pool.resize(
-      poolClasses(store, missing).map(({ engineLine, databases, cacheNodes, missing: lacking }) => {
+      poolClasses(store, missing).map((one) => {
+        const { engineLine, databases, cacheNodes, shardNodes, missing: lacking } = one;
         const own = present.find(
           (status) => status.engineLine === engineLine && status.databases === databases,
         );
         const { ready = 0, starting = 0 } = own ?? {};
-        const view = { cacheNodes, ready, starting, missing: lacking, roomNodes };
+        const view = { cacheNodes, shardNodes, ready, starting, missing: lacking, roomNodes };
         const plan = planPool(view, DEFAULT_POOL_PARAMS);
         return { engineLine, databases, count: ready + starting + plan.start - plan.stop };
       }),
@@ -329,7 +331,14 @@ function poolClasses(store: Store, missing: ReadonlyMap<string, number>): PoolCl
     const grows = shardsMaximum === 0 || shardsMaximum > shards || lacks > 0;
     if (!sharding || !grows || !cache.formed || cache.state !== 'available') continue;
     const key = `${engineLine} ${databases}`;
-    const one = classes.get(key) ?? { engineLine, databases, cacheNodes: [], missing: 0 };
+    const one = classes.get(key) ?? {
+      engineLine,
+      databases,
+      cacheNodes: [],
+      shardNodes: 1,
+      missing: 0,
+    };
+    one.shardNodes = Math.max(one.shardNodes, 1 + cache.spec.replicas);
     one.cacheNodes.push(store.nodes(cache.id).length);
     one.missing += lacks;
     classes.set(key, one);

@@ -13,6 +13,11 @@ const view = (part: Partial<PoolView>): PoolView => ({
 });
 
 suite('planPool', () => {
+  test('has enough for a whole shard of the cache with the most copies', () => {
+    const small = view({ cacheNodes: [3], ready: 1, shardNodes: 3 });
+    assert.equal(planPool(small, { ...PARAMS, coldStartMs: 1 }).target, 3);
+  });
+
   test('N nodes that double in T2 need N (2^(Tcold/T2) - 1) while new ones start', () => {
     assert.equal(planPool(view({}), PARAMS).target, 9);
     assert.equal(planPool(view({}), { ...PARAMS, doublingMs: 30_000 }).target, 60);

@@ -5,6 +5,8 @@
 export interface PoolView {
   /** Nodes of each cache that may grow. */
   readonly cacheNodes: readonly number[];
+  /** Nodes that one more shard takes at once: of the cache with the most copies; default 1. */
+  readonly shardNodes?: number;
   readonly ready: number;
   readonly starting: number;
   /** What plans asked for in the last second and did not get (`CapacityPlan.nodesMissing`). */
@@ -50,7 +52,9 @@ export function planPool(view: PoolView, params: PoolParams): PoolPlan {
   // At least the largest cache can double for as long as a start takes.
   const bursting = Math.max(largest, nodes * params.burstShare);
   const growth = bursting * (2 ** (params.coldStartMs / params.doublingMs) - 1);
-  const wanted = Math.max(params.minimum, Math.ceil(growth - 1e-9)) + view.missing;
+  // With fewer not even one shard could join without waiting for a start.
+  const least = Math.max(params.minimum, view.shardNodes ?? 1);
+  const wanted = Math.max(least, Math.ceil(growth - 1e-9)) + view.missing;
   const present = view.ready + view.starting;
   const target = Math.min(wanted, params.maximum, present + view.roomNodes);
   const start = Math.max(0, target - present);
