@@ -52,6 +52,9 @@ export async function startSpringtide(context: TargetContext, proxies: number): 
     CACHE,
     '--shards',
     String(context.shards),
+    // As many nodes as the others have, however busy they get.
+    '--shards-max',
+    String(context.shards),
     '--replicas',
     '0',
     '--port',
