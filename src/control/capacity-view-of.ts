@@ -105,6 +105,7 @@ function shardOf(
         hostId: node.hostId,
         online: fleet.state(node.id, 'replica') === 'online',
         lagBytes: heatOf(node)?.replicationLagBytes ?? null,
+        utilisation: heatOf(node)?.utilisation ?? null,
       })),
   };
 }

@@ -75,6 +75,8 @@ export interface CapacityReplica {
   readonly online: boolean;
   /** Bytes behind its primary; null: not known. */
   readonly lagBytes: number | null;
+  /** As the primary's; absent: nobody asks. */
+  readonly utilisation?: number | null;
 }
 
 /** One entry a slot, `SLOTS` of them. */

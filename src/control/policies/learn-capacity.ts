@@ -4,7 +4,12 @@
  */
 import type { CapacityView } from './capacity-view.ts';
 import type { PlannerParams } from './planner-params.ts';
-import type { CapacityState, ShardMemory } from './planner-state.ts';
+import {
+  RECENT_SAMPLES,
+  type CapacityState,
+  type PlannerState,
+  type ShardMemory,
+} from './planner-state.ts';
 import type { ShardReading } from './read-capacity.ts';
 import type { SlotSums } from './slot-sums.ts';
 
@@ -21,9 +26,11 @@ const COST_FACTOR_MAXIMUM = 3;
 export function learnCapacity(
   view: CapacityView,
   sums: SlotSums,
-  state: CapacityState,
+  before: PlannerState,
   params: PlannerParams,
 ): CapacityState {
+  const state = before.capacity;
+  const atLeast = new Map<number, number>();
   const work = new Map<number, { ecpu: number; utilisation: number; nodes: number }>();
   const moving = new Set(view.jobs.flatMap((job) => job.occupied));
   const relieved = relievedShards(view);
@@ -33,7 +40,15 @@ export function learnCapacity(
     if (primary === null || utilisation === null || moving.has(shard) || relieved.has(shard))
       continue;
     const ecpu = sums.ecpu[index]!;
-    if (utilisation < MEANINGFUL_UTILISATION || ecpu <= 0) continue;
+    if (ecpu <= 0) continue;
+    if (utilisation < MEANINGFUL_UTILISATION) {
+      const least = leastRecentEcpu(before.shards[shard]);
+      if (least === null) continue;
+      const { ioThreads } = primary;
+      const bound = least / MEANINGFUL_UTILISATION;
+      atLeast.set(ioThreads, Math.max(bound, atLeast.get(ioThreads) ?? 0));
+      continue;
+    }
     const sum = work.get(primary.ioThreads) ?? { ecpu: 0, utilisation: 0, nodes: 0 };
     work.set(primary.ioThreads, {
       ecpu: sum.ecpu + ecpu,
@@ -51,7 +66,19 @@ export function learnCapacity(
       if (strength >= FIRST_SAMPLE_STRENGTH) byIoThreads[ioThreads] = seen;
     } else byIoThreads[ioThreads] = before + (seen - before) * NEW_SAMPLE_WEIGHT * strength;
   }
+  // A node that is hardly busy with so much can do ten times that. Nodes at work know better, where there are any.
+  for (const [ioThreads, bound] of atLeast) {
+    if (work.has(ioThreads)) continue;
+    const capacity = byIoThreads[ioThreads] ?? nodeCapacity({ byIoThreads }, ioThreads, params);
+    if (bound > capacity) byIoThreads[ioThreads] = bound;
+  }
   return { byIoThreads };
+}
+
+/** The least ECPU of all seconds that a utilisation shown now may be of; null: not enough of them are known. */
+function leastRecentEcpu(memory: ShardMemory | undefined): number | null {
+  const recent = memory?.recentEcpu ?? [];
+  return recent.length < RECENT_SAMPLES ? null : Math.min(...recent);
 }
 
 /**

@@ -219,6 +219,32 @@ test('after a move the utilisation of before it moves nothing more', () => {
   );
 });
 
+test('a node that is hardly busy can do much more than was guessed: nothing is added for it', () => {
+  const fresh = (utilisation: number) =>
+    testView([{ shard: 0, ecpu: 1.5 * PARAMS.nodeEcpu, utilisation, ioThreads: 1 }], {
+      hosts: [testHost({ cores: 4, ioThreadsInUse: 64 })],
+    });
+  const capacityAfter = (utilisation: number, seconds: number) => {
+    let state = freshPlannerState();
+    const base = fresh(utilisation);
+    for (let second = 0; second < seconds; second += 1) {
+      const nowMs = base.nowMs + second * 1000;
+      const view = { ...base, nowMs, slots: { ...base.slots, sampledAtMs: nowMs } };
+      state = planCapacity(view, state, PARAMS).state;
+    }
+    return state.capacity.byIoThreads['1'];
+  };
+  assert.equal(capacityAfter(0.03, 10), 15 * PARAMS.nodeEcpu);
+  const added = (utilisation: number) =>
+    planCapacity(fresh(utilisation), freshPlannerState(), PARAMS).steps.filter(
+      ({ step }) => step.kind === 'add-shard',
+    ).length;
+  assert.equal(added(0.03), 0);
+  assert.ok(added(0.95) > 0);
+  // A load that has just come may be measured with the idle second before it.
+  assert.equal(capacityAfter(0.03, 4), undefined);
+});
+
 test('what a shard costs more than its ECPU says is learned over time, and slots leave it then', () => {
   const dear = testView([
     { shard: 0, ecpu: 0.15 * NODE, utilisation: 0.5 },

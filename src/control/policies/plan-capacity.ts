@@ -24,8 +24,8 @@ import { observePeak, observeRegret, planScaleIn } from './plan-scale-in.ts';
 import { planShardCount } from './plan-shard-count.ts';
 import { planSlotMoves } from './plan-slot-moves.ts';
 import type { PlannerParams } from './planner-params.ts';
-import type { PlannerState, ShardMemory } from './planner-state.ts';
-import { readCapacity, type CapacityReading } from './read-capacity.ts';
+import { RECENT_SAMPLES, type PlannerState, type ShardMemory } from './planner-state.ts';
+import { readCapacity, type CapacityReading, type ShardReading } from './read-capacity.ts';
 import { observeSeason, seasonalPeak } from './season.ts';
 import { sumSlots } from './slot-sums.ts';
 
@@ -42,9 +42,7 @@ export function planCapacity(
 ): CapacityPlan {
   const sums = sumSlots(view);
   const sampleIsNew = view.slots.sampledAtMs !== before.demand.sampledAtMs;
-  const capacity = sampleIsNew
-    ? learnCapacity(view, sums, before.capacity, params)
-    : before.capacity;
+  const capacity = sampleIsNew ? learnCapacity(view, sums, before, params) : before.capacity;
   const reading = readCapacity(view, before, capacity, sums, params);
   const observed = observe(reading, before, params);
   const { demandState, season, peaks } = observed;
@@ -182,11 +180,22 @@ function rememberShards(
         memoryQuietSinceMs: memoryQuietSinceMs.get(shard) ?? null,
         unbalancedSamples: unbalancedSamples.get(shard) ?? 0,
         occupiedAtMs: busy.has(shard) ? reading.view.nowMs : (known?.occupiedAtMs ?? null),
+        recentEcpu:
+          busy.has(shard) || one.relieved ? [] : recentEcpu(one, known, reading.newSample),
         ...(costFactor === undefined ? {} : { costFactor }),
       };
       return [shard, memory];
     }),
   );
+}
+
+function recentEcpu(
+  { ecpu }: ShardReading,
+  known: ShardMemory | undefined,
+  isNew: boolean,
+): readonly number[] {
+  const before = known?.recentEcpu ?? [];
+  return isNew ? [...before, ecpu].slice(-RECENT_SAMPLES) : before;
 }
 
 interface RaisedEvent {

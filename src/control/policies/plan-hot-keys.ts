@@ -168,11 +168,24 @@ function extraReplicas(
   const near = keys.some((key) => view.nearCachedSlots.includes(key.slot));
   const reads = near ? Math.min(asked, shard.load ?? 0) : asked;
   // Reads that cannot be spread over two nodes are no help: writes have to be made on each anyway.
-  const nodes = Math.ceil(reads / (params.targetUtilisation * reading.newShardEcpu) - 1e-9);
+  const byEcpu = Math.ceil(reads / (params.targetUtilisation * reading.newShardEcpu) - 1e-9);
+  const nodes = Math.min(byEcpu, nodesByUse(shard, params.targetUtilisation));
   return Math.min(
     params.hotReplicasMaximum,
     Math.max(0, nodes - reading.view.replicasWanted - (nodes > 0 ? 0 : 1)),
   );
+}
+
+/** Nodes that the shard keeps busy, by what they say of themselves; while one of them says nothing, those that there are. */
+function nodesByUse({ view }: ShardReading, targetUtilisation: number): number {
+  let busy = 0;
+  for (const node of [view.primary, ...view.replicas]) {
+    const utilisation = node?.utilisation;
+    if (utilisation === undefined) return Number.POSITIVE_INFINITY;
+    if (utilisation === null) return 1 + view.replicas.length;
+    busy += utilisation;
+  }
+  return Math.ceil(busy / targetUtilisation - 1e-9);
 }
 
 function keyEcpu(reading: CapacityReading, key: HotKey): number {

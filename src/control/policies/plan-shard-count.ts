@@ -9,6 +9,9 @@ import type { HotSlot } from './hot-slots.ts';
 import { percent } from './plan-io-threads.ts';
 import type { CapacityReading } from './read-capacity.ts';
 
+/** Below this on every node, a guess that says "too much" is wrong. */
+const GUESS_BELIED_UTILISATION = 0.3;
+
 export interface ShardCountPlan {
   readonly steps: readonly PlannedCapacityStep[];
   readonly events: readonly { readonly event: CapacityEventName; readonly message: string }[];
@@ -52,7 +55,7 @@ export function planShardCount(
   // A minimum needs no figures: it is in force at once, whatever is known.
   const urgent = reading.fresh && count(demand.now, params.outUrgentUtilisation) > present;
   const ahead = reading.fresh && count(demand.ahead, params.outForecastUtilisation) > present;
-  const triggered = urgent || ahead || samplesShort >= 2;
+  const triggered = (urgent || ahead || samplesShort >= 2) && !belied(reading);
   const needed = Math.max(
     minimum,
     triggered
@@ -111,6 +114,13 @@ export function planShardCount(
     });
   }
   return { steps, events, needed, samplesShort, nodesMissing, preScaled };
+}
+
+/** What a node can do is a guess, and every node says that it is nowhere near it. */
+function belied({ guessed, shards }: CapacityReading): boolean {
+  return (
+    guessed && shards.every(({ utilisation }) => (utilisation ?? 1) < GUESS_BELIED_UTILISATION)
+  );
 }
 
 /** Shards for a demand at a utilisation, by load and by memory; at least one. */

@@ -13,6 +13,9 @@ export const HISTORY_BUCKETS = 86_400_000 / HISTORY_BUCKET_MS;
 export const PEAK_BUCKET_MS = 30_000;
 export const PEAK_BUCKETS = 128;
 
+/** Samples of a shard's ECPU that are remembered: a utilisation may be of any of these seconds. */
+export const RECENT_SAMPLES = 5;
+
 export interface PlannerState {
   readonly version: 1;
   readonly demand: DemandState;
@@ -89,6 +92,8 @@ export interface ShardMemory {
   readonly unbalancedSamples: number;
   /** Since when its memory limit is far above what it uses; null: it is not. */
   readonly memoryQuietSinceMs: number | null;
+  /** ECPU per second of its newest samples, RECENT_SAMPLES at the most; begun anew with each job. */
+  readonly recentEcpu?: readonly number[];
   /** What its requests cost over what their ECPU says, smoothed; absent: nothing has been learned of it. */
   readonly costFactor?: number;
 }

@@ -55,6 +55,8 @@ export interface CapacityReading {
   readonly usedBytes: number;
   /** Capacity of one more shard. */
   readonly newShardEcpu: number;
+  /** Nothing has been learned yet: what a node can do is a guess. */
+  readonly guessed: boolean;
   readonly rooms: ReadonlyMap<string, HostRoom>;
   /** Index into `shards` of each shard number. */
   readonly indexOf: ReadonlyMap<number, number>;
@@ -120,6 +122,7 @@ export function readCapacity(
     load: shards.reduce((sum, shard) => sum + (shard.load ?? 0), 0),
     hottestSlotEcpu: sums.hottestEcpu,
     usedBytes: shards.reduce((sum, shard) => sum + (shard.usedMemoryBytes ?? shard.slotBytes), 0),
+    guessed: Object.keys(capacity.byIoThreads).length === 0,
     newShardEcpu: nodeCapacity(capacity, threadsOfNewNode(view.hosts, rooms, params), params),
     rooms,
     indexOf: new Map(shards.map((shard, index) => [shard.shard, index])),
