@@ -185,6 +185,20 @@ test('a load that came back keeps a draining shard instead of adding one', () =>
   );
 });
 
+test('a draining shard gives its slots away, and a new one gets its first, however many moves there were', () => {
+  const state = { ...learned(), movesAtMs: Array.from({ length: 100 }, () => NOW_MS - 20_000) };
+  const draining = testView([
+    { shard: 0, ecpu: 500, utilisation: 0.02 },
+    { shard: 1, ecpu: 500, utilisation: 0.02, state: 'draining' },
+  ]);
+  const added = testView([
+    { shard: 0, ecpu: 0.8 * NODE, utilisation: 0.8 },
+    { shard: 1, ecpu: 0, utilisation: 0.01, empty: true },
+  ]);
+  assert.equal(kinds(draining, state).filter((kind) => kind === 'move-slots').length, 1);
+  assert.equal(kinds(added, state).filter((kind) => kind === 'move-slots').length, 1);
+});
+
 test('a drained shard that owns nothing is removed; one that owns slots gives them away', () => {
   const removed = steps(
     testView([

@@ -97,7 +97,7 @@ export function planSlotMoves(
   for (const source of known.filter(
     (shard) => shard.view.state === 'draining' && shard.slots > 0,
   )) {
-    if (allowed <= 0) break;
+    // Not bounded by the number of moves: it comes to its end, and what it frees may be what shrank that number.
     if (!free(source) || source.load === null) continue;
     const target = sinks().find(
       (one) => roomFor(one, reading) > 0 && memoryRoom(one.shard, reading) > 0,
@@ -123,12 +123,13 @@ export function planSlotMoves(
     .filter((one) => one.shard.slots > 1 && one.weight > one.target * params.balanceRatio)
     .sort((a, b) => b.weight - b.target - (a.weight - a.target) || a.shard.shard - b.shard.shard);
   for (const source of sources) {
-    if (allowed <= 0) break;
     if (!free(source.shard)) continue;
     const below = sinks().filter((one) => one !== source && one.weight < one.target);
     const target = below[0];
     if (target === undefined) break;
     const empty = target.shard.slots === 0;
+    // One that was added because it is needed does not wait for its first slots.
+    if (allowed <= 0 && !empty) continue;
     const busy = (source.shard.utilisation ?? 0) >= params.balanceUtilisation;
     const far = source.weight > source.target * IDLE_RATIO;
     if (!empty && !busy && !far && !preScaled) continue;
