@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import type { CacheHeat } from '../model/heat.ts';
 import type { Explanation as ShownExplanation } from '../model/admin-api.ts';
 import { capacityViewOf } from './capacity-view-of.ts';
+import { changesIoThreads } from './changes-io-threads.ts';
 import type { Fleet } from './fleet.ts';
 import type { HostFigures } from './hosts.ts';
 import type { JobBoard } from './job-board.ts';
@@ -179,11 +180,19 @@ export class Autoscaler {
       watchedSlots: memory.watchedSlots,
       nearCachedSlots: memory.nearCachedSlots,
     });
-    const plan = planCapacity(view, memory.state, this.#deps.params);
+    const plan = planCapacity(view, memory.state, this.#paramsOf(cache));
     memory.state = plan.state;
     memory.explanations = plan.explanations;
     for (const planned of plan.steps) this.#execute(cache, memory, planned);
     return plan.nodesMissing;
+  }
+
+  /** Threads that its nodes cannot be given while they run are none that the planner may count on. */
+  #paramsOf(cache: CacheRecord): PlannerParams {
+    const { params, store } = this.#deps;
+    return store.nodes(cache.id).every(({ engineLine }) => changesIoThreads(engineLine))
+      ? params
+      : { ...params, ioThreadsMaximum: 1 };
   }
 
   /** One pool for all caches of an engine line; those that cannot grow need none. */

@@ -2,10 +2,12 @@
  * The lane of one shard: looks at its nodes, asks planShard what to do, does it. Never two things at once on one shard;
  * shards do not wait for one another.
  */
+import { changesIoThreads } from './changes-io-threads.ts';
 import { executeStep } from './execute-step.ts';
 import type { Fleet } from './fleet.ts';
 import type { RunResult } from './keyed-queue.ts';
 import { hasMissedWrites } from './replacement-view.ts';
+import { planSettings } from './policies/plan-settings.ts';
 import { planShard } from './policies/plan-shard.ts';
 import type { ObservedShardNode, ShardNodeView, ShardView } from './policies/shard-view.ts';
 import type { ClusterPeer, SlotRange } from './node-observation.ts';
@@ -65,7 +67,9 @@ export class ShardKeeper {
     await this.#serveRequests(context, lane);
     const view = await this.#look(cache, shard);
     if (this.#hasOldRules(cacheId, shard)) this.#deps.onOldRules(cache);
-    const steps = planShard(view);
+    const healing = planShard(view);
+    // What heals goes first.
+    const steps = healing.length > 0 ? healing : this.#settingsOf(cacheId, shard);
     let waitMs = LOOK_MS * Math.ceil(store.nodes(cacheId).length / LOOK_PER_NODES);
     for (const planned of steps) {
       signal.throwIfAborted();
@@ -183,6 +187,32 @@ export class ShardKeeper {
     if (rangesText(now) !== rangesText(recorded))
       store.shards.update(cache.id, shard, { slots: now });
     return now;
+  }
+
+  /** Of the nodes that have answered this look. */
+  #settingsOf(cacheId: string, shard: number): PlannedStep[] {
+    const { store, fleet } = this.#deps;
+    // Of this moment: they may have been changed during the look.
+    const record = store.shards.get(cacheId, shard);
+    if (record === undefined) return [];
+    const { ioThreads, maxmemoryBytes } = record;
+    const nodes = store
+      .nodes(cacheId)
+      .filter((node) => node.shard === shard && !node.leaving && fleet.isAlive(node.id));
+    if (nodes.some(({ id }) => fleet.silentForMs(id) > 0)) return [];
+    const planned = planSettings({
+      shard,
+      ioThreads,
+      maxmemoryBytes,
+      nodes: nodes.flatMap(({ id, engineLine }) => {
+        const seen = fleet.observation(id);
+        const threads = changesIoThreads(engineLine) ? (seen?.ioThreads ?? null) : null;
+        return seen === null
+          ? []
+          : [{ id, ioThreads: threads, maxmemoryBytes: seen.memoryMaximumBytes }];
+      }),
+    });
+    return planned === null ? [] : [planned];
   }
 
   /** A change of users passes by a node that is just being started: it has what was so when its start began. */

@@ -114,7 +114,7 @@ export function planSlotMoves(
         source,
         target.shard,
         choice,
-        `shard ${source.shard} is draining; shard ${target.shard} carries least`,
+        `shard ${source.shard} is draining; shard ${target.shard.shard} carries least`,
         ['all of it in one job: its slots would be stale decisions by the time they move'],
       );
   }

@@ -20,6 +20,7 @@ const MESH_MAX_NODES = 40;
 
 export async function formCluster(context: StepContext): Promise<void> {
   const { store, fleet, cache, signal } = context;
+  abandonChanges(context);
   settleSlots(context);
   await Promise.all(store.nodes(cache.id).map((node) => learnIdentity(context, node)));
   const nodes = store.nodes(cache.id);
@@ -45,6 +46,17 @@ export async function formCluster(context: StepContext): Promise<void> {
   );
   await setTimeouts(CLUSTER_NODE_TIMEOUT_MS);
   store.updateCache(cache.id, { formed: true });
+}
+
+/** A cache that is formed anew has nothing of what was being done: who was to leave stays, who was to come does not. */
+function abandonChanges({ store, cache }: StepContext): void {
+  const nodes = store.nodes(cache.id);
+  const inhabited = new Set(nodes.map(({ shard }) => shard));
+  store.transaction(() => {
+    for (const { id, leaving } of nodes) if (leaving) store.updateNode(id, { leaving: false });
+    for (const { shard } of store.shards.of(cache.id))
+      if (!inhabited.has(shard)) store.shards.delete(cache.id, shard);
+  });
 }
 
 /**

@@ -62,7 +62,10 @@ async function adopt(
     admin.call('CONFIG', 'SET', 'primaryuser', SYSTEM_USER_NAME, 'primaryauth', cache.systemSecret),
     admin.call('CONFIG', 'SET', 'maxmemory', maxmemory),
     admin.call('CONFIG', 'SET', 'repl-backlog-size', replBacklogBytes(maxmemory)),
-    admin.call('CONFIG', 'SET', 'io-threads', shard?.ioThreads ?? 1),
+    // It was started with one, and an engine that keeps what it was started with refuses even that.
+    ...(shard === undefined || shard.ioThreads === 1
+      ? []
+      : [admin.call('CONFIG', 'SET', 'io-threads', shard.ioThreads)]),
   ]);
   const functions = await functionsOf(context, node);
   if (functions !== null) {

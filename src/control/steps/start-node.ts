@@ -42,7 +42,11 @@ export async function startNode(
     const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
     store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
   }
-  if (!cache.formed) return;
+  if (!cache.formed) {
+    // Its next end is a death again.
+    if (node.stopped) store.updateNode(node.id, { stopped: false });
+    return;
+  }
   if (countStart(context, node)) {
     context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
   }
