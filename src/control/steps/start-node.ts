@@ -26,7 +26,10 @@ export async function startNode(
     await fleet.start(cache, node, options);
   } catch (error) {
     const hostId = newPlace(context, step, node, error);
-    if (hostId === null) throw error;
+    if (hostId === null) {
+      giveUpIdentity(context, step, node, error);
+      throw error;
+    }
     const { port, busPort } = await context.ports.nodePair(fleet.hosts.address(hostId));
     context.ports.release([node.port, node.busPort]);
     store.updateNode(node.id, { port, busPort, hostId });
@@ -50,6 +53,25 @@ export async function startNode(
   if (countStart(context, node)) {
     context.event('node-restarted', `node ${node.id} of shard ${node.shard} runs again`);
   }
+}
+
+/**
+ * An engine may refuse, or crash over, the cluster file that it wrote itself (valkey issue 2171: another shard id than its
+ * primary's). A replica has nothing that its primary has not: its next start is that of a stranger, which joins anew.
+ */
+function giveUpIdentity(
+  { store, event, cache }: StepContext,
+  step: Extract<Step, { kind: 'start-node' }>,
+  node: NodeRecord,
+  error: unknown,
+): void {
+  if (!(error instanceof NodeError) || error.code !== 'NODE_START_FAILED') return;
+  if (!cache.spec.sharding || step.identity !== 'kept' || node.role !== 'replica') return;
+  store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
+  event(
+    'node-identity-lost',
+    `node ${node.id}, replica of shard ${node.shard}, does not start with the cluster file that it had; it joins anew`,
+  );
 }
 
 /** Where a node may be started that cannot be where it was; null: nowhere else, or that would not help. */
