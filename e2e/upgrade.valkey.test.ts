@@ -85,6 +85,20 @@ suite('an upgrade', () => {
     assert.equal(cache.nodes.length, 1);
   });
 
+  test('replicas that came after the cache was made are replaced like the others', async (t) => {
+    const daemon = await TestDaemon.forTest(t);
+    await daemon.create({ name: 'one', sharding: false, engineVersion: '8.1' });
+    await daemon.json('PATCH', '/v1/caches/one', { replicas: 1 });
+    await eventually('the replica', async () => (await daemon.cache('one')).nodes.length === 2);
+    await daemon.healthy('one');
+    const since = await lastEvent(daemon);
+    await upgrade(daemon, 'one', '9.1');
+    assert.equal((await daemon.cache('one')).nodes.length, 2);
+    const kinds = (await eventsAfter(daemon, since)).map(({ kind }) => kind);
+    // The old replica goes only when there is another copy.
+    assert.ok(kinds.indexOf('replica-added') < kinds.indexOf('node-removed'), kinds.join(' '));
+  });
+
   test('on the reader port nothing is missing while new replicas get their data', async (t) => {
     const daemon = await TestDaemon.forTest(t, [REAL_PROXIES]);
     await daemon.create({ name: 'main', shards: 1, replicas: 1, engineVersion: '8.1' });

@@ -117,6 +117,9 @@ export class ReplacementAdmin {
     const { engineVersion: fromLine } = cache.spec;
     const { kind, toLine, nodes, parallelShards } = wanted;
     store.durable(() => {
+      for (const [shard, copies] of this.#copies(cache)) {
+        store.shards.update(cache.id, shard, { replicas: copies - 1 });
+      }
       store.replacements.insert({
         cacheId: cache.id,
         kind,
@@ -147,7 +150,7 @@ export class ReplacementAdmin {
    * @throws ControlError when there is no room for one
    */
   async #surge(cache: CacheRecord, { nodes, parallelShards }: Wanted): Promise<number> {
-    const { fleet, store } = this.#deps;
+    const { fleet } = this.#deps;
     const nodeBytes = Math.max(
       ...nodes.map(({ id }) => fleet.observation(id)?.usedMemoryBytes ?? 0),
     );
@@ -162,8 +165,21 @@ export class ReplacementAdmin {
         `there is no memory for a new node beside the old one: ${shards} of ${nodeBytes} bytes are needed, ${freeMemoryBytes} are free`,
       );
     }
-    const copies = Math.max(...store.shards.of(cache.id).map(({ replicas }) => 1 + replicas));
-    return Math.min(room, copies);
+    return Math.min(room, Math.max(...this.#copies(cache).values()));
+  }
+
+  /**
+   * Copies of the data, by shard, that there are to be all the time: what is asked for, which may have changed since the
+   * shard was made, and what it has above that, for a hot key say. Too many are removed afterwards, by whoever plans that.
+   */
+  #copies(cache: CacheRecord): Map<number, number> {
+    const nodes = this.#nodes(cache);
+    return new Map(
+      this.#deps.store.shards.of(cache.id).map(({ shard }) => {
+        const present = nodes.filter((node) => node.shard === shard).length;
+        return [shard, Math.max(1 + cache.spec.replicas, present)];
+      }),
+    );
   }
 
   /** Where the older engine cannot take what is there: said before anything is begun. */
