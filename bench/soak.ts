@@ -6,43 +6,56 @@
  *                      [--engine-version 9.1] [--pause SECONDS] [--json FILE]
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { testSeed } from '../e2e/harness/random.ts';
 import { installEngine } from '../src/engine/catalogue.ts';
 import { ENGINE_LINES, type EngineLine } from '../src/model/cache-spec.ts';
 import { isFailed, runSoak } from './soak/run-soak.ts';
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '30' },
-    seed: { type: 'string', default: String(testSeed()) },
-    shards: { type: 'string', default: '3' },
-    'shards-max': { type: 'string', default: '5' },
-    connections: { type: 'string', default: '12' },
-    proxies: { type: 'string', default: '2' },
-    'engine-version': { type: 'string', default: '9.1' },
-    pause: { type: 'string', default: '8' },
-    json: { type: 'string' },
-  },
-});
-const engineVersion = values['engine-version'] as EngineLine;
-if (!ENGINE_LINES.includes(engineVersion)) {
-  process.stderr.write(`--engine-version is one of ${ENGINE_LINES.join(', ')}\n`);
-  process.exit(2);
+interface SoakOptions {
+  readonly minutes: number;
+  readonly seed?: number;
+  readonly shards: number;
+  readonly shardsMax: number;
+  readonly connections: number;
+  readonly proxies: number;
+  readonly engineVersion: EngineLine;
+  readonly pause: number;
+  readonly json?: string;
 }
+
+const values = new Command('npm run soak --')
+  .description(
+    'Random faults and changes of shape under value-checked traffic. Ends with 1 when something is lost or wrong.',
+  )
+  .option('--minutes <n>', 'how long', positive, 30)
+  .option('--seed <n>', 'of what is random (default: a new one, which is printed)', positive)
+  .option('--shards <n>', 'to begin with', positive, 3)
+  .option('--shards-max <n>', 'shards at most', positive, 5)
+  .option('--connections <n>', 'clients', positive, 12)
+  .option('--proxies <n>', 'proxy processes', positive, 2)
+  .addOption(
+    new Option('--engine-version <line>', 'of Valkey').choices(ENGINE_LINES).default('9.1'),
+  )
+  .option('--pause <seconds>', 'between faults', positive, 8)
+  .option('--json <file>', 'write the result there too')
+  .allowExcessArguments(false)
+  .parse()
+  .opts<SoakOptions>();
+const { engineVersion, seed = testSeed() } = values;
 // Ctrl-C ends the nodes too: they are ended where the process exits.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130));
 await installEngine(engineVersion);
-process.stderr.write(`seed ${values.seed}\n`);
+process.stderr.write(`seed ${seed}\n`);
 const result = await runSoak({
-  minutes: Number(values.minutes),
-  seed: Number(values.seed),
-  shards: Number(values.shards),
-  shardsMaximum: Number(values['shards-max']),
-  connections: Number(values.connections),
-  proxies: Number(values.proxies),
+  minutes: values.minutes,
+  seed,
+  shards: values.shards,
+  shardsMaximum: values.shardsMax,
+  connections: values.connections,
+  proxies: values.proxies,
   engineVersion,
-  pauseMs: Number(values.pause) * 1000,
+  pauseMs: values.pause * 1000,
   log: (line) => void process.stderr.write(`${line}\n`),
 });
 const text = `${JSON.stringify(result, null, 2)}\n`;
@@ -54,3 +67,9 @@ process.stderr.write(
     : `passed: ${result.requests} requests, nothing lost, nothing wrong, the cache has its shape\n`,
 );
 process.exitCode = isFailed(result) ? 1 : 0;
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError(`"${text}" is not a number above 0`);
+  return value;
+}

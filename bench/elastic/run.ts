@@ -10,7 +10,7 @@ import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { installEngine } from '../../src/engine/catalogue.ts';
 import { messageOf } from '../../src/lib/errors.ts';
 import { ENGINE_LINES } from '../../src/model/cache-spec.ts';
@@ -39,21 +39,31 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 const SOAK_FILE = 'soak.json';
 const DOCS = fileURLToPath(new URL('../../docs/benchmarks/', import.meta.url));
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string', default: Object.keys(SCENARIOS).join(',') },
-    proxies: { type: 'string', default: '1' },
-    scale: { type: 'string', default: '1' },
-    write: { type: 'boolean', default: false },
-    json: { type: 'string' },
-  },
-});
-const chosen = values.only.split(',');
-const unknown = chosen.filter((name) => SCENARIOS[name] === undefined);
-if (unknown.length > 0) {
-  process.stderr.write(`no scenario ${unknown.join()}; ${Object.keys(SCENARIOS).join(', ')}\n`);
-  process.exit(2);
+interface ElasticOptions {
+  readonly only: string[];
+  readonly proxies: number;
+  readonly scale: number;
+  readonly write?: boolean;
+  readonly json?: string;
 }
+
+const values = new Command('npm run bench:elastic --')
+  .description(
+    'Everything that makes the cache elastic, measured on this machine. Ends with 1 when a goal is missed.',
+  )
+  .addOption(
+    new Option('--only <scenarios>', `some of: ${Object.keys(SCENARIOS).join(', ')}`)
+      .default(Object.keys(SCENARIOS), 'all')
+      .argParser(scenarioList),
+  )
+  .option('--proxies <n>', 'proxy processes', positive, 1)
+  .option('--scale <factor>', 'of the loads', positive, 1)
+  .option('--write', 'write the report and its pictures to docs/benchmarks')
+  .option('--json <file>', 'write all results')
+  .allowExcessArguments(false)
+  .parse()
+  .opts<ElasticOptions>();
+const chosen = values.only;
 // Ctrl-C ends the nodes too: they are ended where the process exits.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130));
 for (const line of ENGINE_LINES) await installEngine(line);
@@ -68,8 +78,8 @@ const failed: { scenario: string; message: string }[] = [];
 for (const name of chosen) {
   const startedMs = performance.now();
   const context = {
-    proxies: Number(values.proxies),
-    scale: Number(values.scale),
+    proxies: values.proxies,
+    scale: values.scale,
     directory,
     log: (line: string) => void process.stderr.write(`${line}\n`),
   };
@@ -124,4 +134,17 @@ function rounded(_key: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value)
     ? Number(value.toPrecision(4))
     : value;
+}
+
+function scenarioList(text: string): string[] {
+  const names = text.split(',');
+  const unknown = names.find((name) => !Object.hasOwn(SCENARIOS, name));
+  if (unknown !== undefined) throw new InvalidArgumentError(`there is no scenario ${unknown}`);
+  return names;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError(`"${text}" is not a number above 0`);
+  return value;
 }

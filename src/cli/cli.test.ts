@@ -59,6 +59,8 @@ test('a command line that is wrong ends with 2 and a sentence', async () => {
     assert.ok(out === '' || args.length === 0);
     assert.doesNotMatch(err, /\n\s+at /);
   }
+  assert.match((await runCli(['modify', 'a', '--frob'])).err, /springtide modify --help shows how/);
+  assert.match((await runCli(['user', 'list'])).err, /springtide user list --help shows how/);
 });
 
 test('no daemon: 4, and how to start one', async (t) => {
@@ -242,6 +244,27 @@ test('users: passwords come from standard input, two for rotation, and never fro
   assert.equal((await run(['delete', 'main', 'app', '--yes'])).exitCode, 3);
 });
 
+test('modify sends what is to change, and names options where it cannot be', async (t) => {
+  const { fake, cli } = await start(t);
+  fake.addCache({ name: 'main' });
+  const changed = await cli('modify main --shards 4 --ecpu-min 5k');
+  assert.equal(changed.exitCode, 0, changed.err);
+  assert.match(changed.out, /^Cache main is changed\./);
+  assert.deepEqual(fake.requests.at(-1), {
+    method: 'PATCH',
+    path: '/v1/caches/main',
+    body: { shards: 4, limits: { ecpuPerSecondMinimum: 5000 } },
+  });
+  assert.match((await cli('modify main --shards 4')).out, /is so already/);
+  const { length } = fake.requests;
+  const maximum = await cli('modify main --shards-max 2');
+  assert.equal(maximum.exitCode, 2);
+  assert.match(maximum.err, /^Error: --shards-max: 2 is below shards, 4/);
+  assert.match((await cli('modify main --ecpu-max 1k')).err, /^Error: --ecpu-min: 5000 is above/);
+  assert.ok(fake.requests.slice(length).every(({ method }) => method === 'GET'));
+  assert.equal((await cli('modify other --shards 4')).exitCode, 3);
+});
+
 test('changes of nodes are sent, followed and told', async (t) => {
   const { fake, cli } = await start(t);
   fake.addCache({ name: 'main' });
@@ -256,6 +279,9 @@ test('changes of nodes are sent, followed and told', async (t) => {
   assert.deepEqual(bodyOf('/v1/caches/main/restart'), { parallelShards: 1 });
   assert.equal((await cli('replace main --node main-0-0')).exitCode, 0);
   assert.ok(bodyOf('/v1/caches/main/nodes/main-0-0/replace'));
+  const unknown = await cli('replace main --node main-9-9');
+  assert.equal(unknown.exitCode, 3);
+  assert.match(unknown.err, /no node main-9-9\.\nThere are: main-0-0, /);
   assert.equal((await cli('upgrade main --engine-version 7.2')).exitCode, 2);
   assert.equal((await cli('upgrade main')).exitCode, 2);
   assert.equal((await cli('upgrade other --engine-version 9.1')).exitCode, 3);

@@ -91,7 +91,7 @@ export function registerCreate(program: Command, terminal: Terminal): void {
         .option('--memory-min <size>', 'data to be ready for (default: none)', bytes)
         .option(
           '--ecpu-max <count>',
-          'limit of ECPU per second, e.g. 5000 or 10k (kept; not enforced yet)',
+          'limit of ECPU per second, e.g. 5000 or 10k; above it requests wait (default: none)',
           count,
         )
         .option('--ecpu-min <count>', 'ECPU per second to be ready for (default: none)', count)

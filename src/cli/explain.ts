@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { formatBytes } from '../lib/human-units.ts';
 import type { CapacityReport, Decision } from '../model/admin-api.ts';
 import { clientOf, integer, withDataDir, withJson, type DataDirOption } from './command-options.ts';
-import { formatTable } from './table.ts';
+import { formatTable, wrapWords } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 interface ExplainOptions extends DataDirOption {
@@ -34,7 +34,7 @@ export function registerExplain(program: Command, terminal: Terminal): void {
 export function reportLines(
   report: CapacityReport,
   decisions: number,
-  terminal: Pick<Terminal, 'paint'>,
+  terminal: Pick<Terminal, 'paint' | 'columns'>,
 ): string[] {
   const heading = (text: string) => terminal.paint('bold', text);
   const { pool } = report;
@@ -63,7 +63,9 @@ export function reportLines(
     heading('What the last plan rests on'),
     ...(report.explanations.length === 0
       ? ['  nothing yet: the first plan follows within a second or two']
-      : report.explanations.map(({ about, text }) => `  ${terminal.paint('dim', about)}  ${text}`)),
+      : report.explanations.flatMap(({ about, text }) =>
+          wrapWords(`  ${terminal.paint('dim', about)}  ${text}`, terminal.columns, 2),
+        )),
     '',
     heading('Decisions'),
     ...(shown.length === 0
@@ -72,14 +74,19 @@ export function reportLines(
   ];
 }
 
-function decisionLines(decision: Decision, terminal: Pick<Terminal, 'paint'>): string[] {
+function decisionLines(
+  decision: Decision,
+  terminal: Pick<Terminal, 'paint' | 'columns'>,
+): string[] {
   const { startedAtMs, step, reason, rejected, error } = decision;
   const when = new Date(startedAtMs).toTimeString().slice(0, 8);
   return [
     `  ${terminal.paint('dim', when)}  ${terminal.paint('bold', step)}  ${outcome(decision, terminal)}`,
-    `            because ${reason}`,
-    ...rejected.map((alternative) => `            not: ${alternative}`),
-    ...(error === null ? [] : [`            error: ${error}`]),
+    ...[
+      `because ${reason}`,
+      ...rejected.map((alternative) => `not: ${alternative}`),
+      ...(error === null ? [] : [`error: ${error}`]),
+    ].flatMap((text) => wrapWords(`            ${text}`, terminal.columns, 2)),
   ];
 }
 

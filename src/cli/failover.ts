@@ -1,7 +1,14 @@
 /** `springtide failover`: makes a replica the primary of its shard, losing nothing. */
 import type { Command } from 'commander';
 import { CliError } from './cli-error.ts';
-import { clientOf, integer, withDataDir, withJson, type DataDirOption } from './command-options.ts';
+import {
+  clientOf,
+  dataDirSuffix,
+  integer,
+  withDataDir,
+  withJson,
+  type DataDirOption,
+} from './command-options.ts';
 import type { CacheStatus } from '../model/admin-api.ts';
 import { followProgress, runStep } from './progress-view.ts';
 import type { Terminal } from './terminal.ts';
@@ -27,7 +34,7 @@ export function registerFailover(program: Command, terminal: Terminal): void {
         'CONFLICT',
         `Shard ${shard} of ${cache.spec.name} has no replica to fail over to.`,
         {
-          hint: `A cache gets replicas when it is made: ${terminal.program} create NAME --replicas 1`,
+          hint: `Give it one: ${terminal.program} modify ${cache.spec.name} --replicas 1${dataDirSuffix(options)}`,
         },
       );
     await runStep(

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type {
   ApiFailure,
+  CacheChange,
   CacheEvent,
   CacheStatus,
   CacheTraffic,
@@ -191,6 +192,13 @@ export class FakeApiServer implements AsyncDisposable {
             `A cache named ${spec.name} exists already.`,
           );
         return this.#operation(response, 'starting nodes', () => this.addCache(spec));
+      }
+      case 'PATCH caches': {
+        const { limits, ...fields } = body as CacheChange;
+        const { spec } = cache!;
+        const changed = { ...spec, ...fields, limits: { ...spec.limits, ...limits } };
+        this.caches.set(spec.name, { ...cache!, spec: cacheSpecSchema.parse(changed) });
+        return answer(response, this.caches.get(spec.name));
       }
       case 'DELETE caches':
         return this.#operation(

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { SLOT_MEASURES, type CacheHeatAnswer, type SlotMeasure } from '../model/heat.ts';
+import {
+  SLOT_MEASURES,
+  type CacheHeatAnswer,
+  type NodeHeat,
+  type SlotMeasure,
+} from '../model/heat.ts';
 import { heatLines } from './heat-view.ts';
 import { processTerminal } from './terminal.ts';
 
@@ -61,6 +66,35 @@ suite('springtide heat', () => {
   test('top slots by what is asked for, with their share', () => {
     const text = heatLines(heatOf(bySlot({ 7: 300, 9000: 100 })), 'ecpu', terminal).join('\n');
     assert.match(text, /\n +7 +0 +75\.0 % .*\n +9000 +1 +25\.0 %/);
+  });
+
+  test('the bars of nodes give way to the width of the terminal', () => {
+    const node: NodeHeat = {
+      nodeId: 'warm-0123456789ab',
+      shard: 0,
+      role: 'primary',
+      utilisation: 1.02,
+      ioThreads: 1,
+      usedMemoryBytes: 25_000_000,
+      memoryMaximumBytes: 1024 ** 3,
+      datasetBytes: null,
+      residentBytes: null,
+      evictedKeysPerSecond: null,
+      requestsPerSecond: 42_000,
+      keys: 25_000,
+      slots: 4096,
+      ecpuPerSecond: 42_000,
+      networkInPerSecond: 1_800_000,
+      networkOutPerSecond: 220_000,
+      replicationLagBytes: null,
+    };
+    const rowAt = (columns: number) =>
+      heatLines(heatOf(bySlot(), { nodes: [node] }), 'ecpu', { ...terminal, columns }).find(
+        (line) => line.includes('warm-0123456789ab'),
+      )!;
+    assert.match(rowAt(200), / █{20} 102 % /);
+    assert.ok(rowAt(120).length <= 120, rowAt(120));
+    assert.match(rowAt(80), / █{5} 102 % /);
   });
 
   test('keys are any bytes', () => {

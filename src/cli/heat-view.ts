@@ -1,7 +1,7 @@
 /** The lines of `springtide heat`: pure functions of what the API said. */
 import { formatBytes, formatCount } from '../lib/human-units.ts';
 import type { CacheHeatAnswer, NodeHeat, SlotMeasure } from '../model/heat.ts';
-import { formatTable, type Column } from './table.ts';
+import { formatTable, widthOf, type Column } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
 
 const SLOT_COUNT = 16_384;
@@ -17,7 +17,8 @@ const SHADE_STYLES: readonly Style[] = [
 ]; // prettier-ignore
 const TOP_SLOTS = 10;
 const TOP_KEYS = 10;
-const BAR_WIDTH = 20;
+/** The bar gives way where the terminal is narrow. */
+const BAR_WIDTH = { most: 20, least: 5 };
 const KEY_SHOWN = 48;
 const SHARDS_SHOWN = 4;
 
@@ -123,30 +124,39 @@ function nodeLines(heat: CacheHeatAnswer, terminal: Terminal): string[] {
     { title: 'OUT/S', align: 'right' },
     { title: 'LAG', align: 'right' },
   ];
-  const rows = [...heat.nodes]
-    .sort((a, b) => a.shard - b.shard || a.role.localeCompare(b.role))
-    .map((node) => [
-      String(node.shard),
-      node.nodeId,
-      node.role,
-      bar(node.utilisation, terminal),
-      known(node.ioThreads, String),
-      node.role === 'primary' ? formatCount(node.ecpuPerSecond) : '-',
-      node.role === 'primary' ? String(node.slots) : '-',
-      known(node.keys, formatCount),
-      memoryWords(node),
-      known(node.networkInPerSecond, formatBytes),
-      known(node.networkOutPerSecond, formatBytes),
-      known(node.replicationLagBytes, formatBytes),
-    ]);
-  return formatTable(columns, rows, (text) => terminal.paint('bold', text));
+  const nodes = [...heat.nodes].sort((a, b) => a.shard - b.shard || a.role.localeCompare(b.role));
+  const table = (barWidth: number) =>
+    formatTable(columns, nodeRows(nodes, barWidth, terminal), (text) =>
+      terminal.paint('bold', text),
+    );
+  const excess = Math.max(...table(BAR_WIDTH.most).map(widthOf)) - terminal.columns;
+  return excess <= 0
+    ? table(BAR_WIDTH.most)
+    : table(Math.max(BAR_WIDTH.least, BAR_WIDTH.most - excess));
 }
 
-function bar(part: number | null, terminal: Terminal): string {
+function nodeRows(nodes: readonly NodeHeat[], barWidth: number, terminal: Terminal): string[][] {
+  return nodes.map((node) => [
+    String(node.shard),
+    node.nodeId,
+    node.role,
+    bar(node.utilisation, barWidth, terminal),
+    known(node.ioThreads, String),
+    node.role === 'primary' ? formatCount(node.ecpuPerSecond) : '-',
+    node.role === 'primary' ? String(node.slots) : '-',
+    known(node.keys, formatCount),
+    memoryWords(node),
+    known(node.networkInPerSecond, formatBytes),
+    known(node.networkOutPerSecond, formatBytes),
+    known(node.replicationLagBytes, formatBytes),
+  ]);
+}
+
+function bar(part: number | null, width: number, terminal: Terminal): string {
   if (part === null) return '-';
-  const filled = Math.round(part * BAR_WIDTH);
+  const filled = Math.round(Math.min(1, part) * width);
   const style: Style = part >= 0.85 ? 'red' : part >= 0.6 ? 'yellow' : 'green';
-  const rest = terminal.paint('dim', '░'.repeat(BAR_WIDTH - filled));
+  const rest = terminal.paint('dim', '░'.repeat(width - filled));
   const percent = `${Math.round(part * 100)} %`.padStart(5);
   return `${terminal.paint(style, '█'.repeat(filled))}${rest} ${percent}`;
 }

@@ -60,16 +60,22 @@ function buildProgram(terminal: Terminal): Command {
     .description('A self-hosted serverless cache: one endpoint over a fleet of real Valkey nodes.')
     .version(version)
     .exitOverride()
-    .showHelpAfterError(`(${terminal.program} --help shows how)`)
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error:/, terminal.paint('red', 'Error:'))),
     });
   for (const register of COMMANDS) register(program, terminal);
+  nameInHelp(program, terminal.program);
   program.addHelpText(
     'after',
     `\n${exitCodeHelp()}\n\nSPRINGTIDE_DEBUG=1 shows where an error came from.`,
   );
   return program;
+}
+
+/** After a mistake each command points to its own help. */
+function nameInHelp(command: Command, name: string): void {
+  command.showHelpAfterError(`(${name} --help shows how)`);
+  for (const each of command.commands) nameInHelp(each, `${name} ${each.name()}`);
 }
 
 function exitCodeHelp(): string {

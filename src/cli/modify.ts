@@ -1,4 +1,5 @@
 /** `springtide modify`: other limits, shards or replicas for a cache that runs. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
 import { parseBytes, parseCount, parseDurationMs } from '../lib/human-units.ts';
 import type { CacheChange, CacheStatus } from '../model/admin-api.ts';
@@ -12,6 +13,7 @@ import {
   withJson,
   type DataDirOption,
 } from './command-options.ts';
+import { requireChangeable } from './spec-input.ts';
 import type { Terminal } from './terminal.ts';
 
 interface ModifyOptions extends DataDirOption {
@@ -58,12 +60,14 @@ export function registerModify(program: Command, terminal: Terminal): void {
       throw new CliError('USAGE', 'Nothing was given that should change.', {
         hint: `${terminal.program} modify --help`,
       });
-    const cache = await clientOf(options, terminal).call<CacheStatus>(
-      'PATCH',
-      `/v1/caches/${encodeURIComponent(name)}`,
-      { body },
-    );
+    const client = clientOf(options, terminal);
+    const path = `/v1/caches/${encodeURIComponent(name)}`;
+    const before = await client.call<CacheStatus>('GET', path);
+    requireChangeable(before.spec, body);
+    const cache = await client.call<CacheStatus>('PATCH', path, { body });
     if (options.json) return terminal.out(JSON.stringify(cache.spec, null, 2));
+    if (isDeepStrictEqual(cache.spec, before.spec))
+      return terminal.out(`Cache ${cache.spec.name} is so already: nothing is changed.`);
     terminal.out(
       `Cache ${cache.spec.name} is changed. What follows from it: ${terminal.program} explain ${cache.spec.name}${dataDirSuffix(options)}`,
     );

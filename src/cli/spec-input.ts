@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { messageOf } from '../lib/errors.ts';
-import type { CacheSpecInput, EngineLine, TlsMode } from '../model/cache-spec.ts';
+import type { CacheChange } from '../model/admin-api.ts';
+import type { CacheSpec, CacheSpecInput, EngineLine, TlsMode } from '../model/cache-spec.ts';
 import { readSpec, type SpecProblem } from '../model/read-spec.ts';
 import { CliError } from './cli-error.ts';
 
@@ -152,16 +153,30 @@ const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
   'limits.connectionsMaximum': '--connections-max',
 };
 
-/** The field as its option on the command line, or as the file has it; both where both could be meant. */
-function usageErrorOf(problems: readonly SpecProblem[], file: string | undefined): CliError {
-  const sentences = problems.map(({ field, message }) => {
+/**
+ * A change of a cache put to the rules that its specification must keep, so that what is wrong has the names of options.
+ *
+ * @throws CliError
+ */
+export function requireChangeable(spec: CacheSpec, change: CacheChange): void {
+  const read = readSpec({ ...spec, ...change, limits: { ...spec.limits, ...change.limits } });
+  if ('problems' in read)
+    throw new CliError('USAGE', `${sentencesOf(read.problems, undefined).join('; ')}.`);
+}
+
+function sentencesOf(problems: readonly SpecProblem[], file: string | undefined): string[] {
+  return problems.map(({ field, message }) => {
     const option = OPTION_OF_FIELD[field] ?? field;
     const where = file === undefined || option === field ? option : `${field} (${option})`;
     return where === '' ? message : `${where}: ${message}`;
   });
+}
+
+/** The field as its option on the command line, or as the file has it; both where both could be meant. */
+function usageErrorOf(problems: readonly SpecProblem[], file: string | undefined): CliError {
   return new CliError(
     'USAGE',
-    `The specification is wrong: ${sentences.join('; ')}.`,
+    `The specification is wrong: ${sentencesOf(problems, file).join('; ')}.`,
     file === undefined
       ? {}
       : { hint: `It was read from ${file}; docs/specification.md has all keys.` },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { stripVTControlCharacters, styleText } from 'node:util';
 import { test } from 'node:test';
-import { fitLine, formatFields, formatTable } from './table.ts';
+import { fitLine, formatFields, formatTable, wrapWords } from './table.ts';
 
 const red = (text: string) => styleText('red', text, { validateStream: false });
 
@@ -17,6 +17,15 @@ test('columns stay aligned where cells are coloured', () => {
     lines.map((line) => stripVTControlCharacters(line)),
     ['NAME       N  STATE', 'a          1  lost', 'longer  1000  online'],
   );
+});
+
+test('words are wrapped under themselves, colours have no width', () => {
+  assert.deepEqual(wrapWords(`  ${red('about')}  one two three`, 14, 2), [
+    `  ${red('about')}  one`,
+    '    two three',
+  ]);
+  assert.deepEqual(wrapWords('  averylongwordindeed', 10), ['  averylongwordindeed']);
+  assert.deepEqual(wrapWords('short', 10), ['short']);
 });
 
 test('fields of several lines go on under themselves', () => {

@@ -12,7 +12,8 @@ const GAP = '  ';
 const ESCAPE = '\u001b';
 const COLOUR_CODE = new RegExp(`(${ESCAPE}\\[[0-9;]*m)`);
 
-function widthOf(text: string): number {
+/** Characters that show. */
+export function widthOf(text: string): number {
   return stripVTControlCharacters(text).length;
 }
 
@@ -58,6 +59,22 @@ export function formatFields(
       (text, index) => indent + paintLabel((index === 0 ? label : '').padEnd(width)) + GAP + text,
     );
   });
+}
+
+/** `text` in lines of at most `columns`, broken between words; lines after the first are indented like it, and by `hang` more. */
+export function wrapWords(text: string, columns: number, hang = 0): string[] {
+  const indent = /^ */.exec(text)![0];
+  const further = ' '.repeat(indent.length + hang);
+  const lines: string[] = [];
+  let line = indent;
+  for (const word of text.slice(indent.length).split(' ')) {
+    const isFirst = line.trim() === '';
+    if (!isFirst && widthOf(line) + 1 + widthOf(word) > columns) {
+      lines.push(line);
+      line = further + word;
+    } else line += isFirst ? word : ` ${word}`;
+  }
+  return [...lines, line];
 }
 
 /** Cuts a line to `columns` visible characters; colour codes inside it survive, an ellipsis marks the cut. */

@@ -5,9 +5,10 @@
  *   ports of the first cache free? -> start the daemon -> caches of last time back, or engine + first cache -> guide
  *   foreground: wait for Ctrl-C or the daemon's end; Ctrl-C stops everything, a second one stops the waiting
  */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { formatAge, parseDurationMs } from '../lib/human-units.ts';
 import type { SystemStatus } from '../model/admin-api.ts';
-import { parseDurationMs } from '../lib/human-units.ts';
 import { DEFAULT_ENGINE_LINE } from '../model/cache-spec.ts';
 import type { ApiClient } from './api-client.ts';
 import { plural } from './cache-words.ts';
@@ -27,6 +28,7 @@ import { startDaemon, type StartedDaemon } from './daemon-process.ts';
 import { caFileOf } from './ca-file.ts';
 import { requireDiskSpace } from './disk-space.ts';
 import { ensureEngine } from './engine-step.ts';
+import { requireHostsFile } from './hosts-file.ts';
 import {
   createFirstCache,
   FIRST_CACHE_HOST,
@@ -34,7 +36,6 @@ import {
   firstCacheSpec,
   hasState,
 } from './first-cache.ts';
-import { formatAge } from '../lib/human-units.ts';
 import { Interruption } from './interruption.ts';
 import { cacheTable } from './list.ts';
 import { leftoverProcesses } from './leftover-processes.ts';
@@ -59,6 +60,24 @@ interface UpOptions extends DataDirOption {
   readonly scaleInAfter?: number;
 }
 
+/** As the daemon takes it. */
+const scaleInAfter = argument((text) => {
+  const ms = parseDurationMs(text);
+  if (ms < 1000 || ms > 86_400_000)
+    throw new RangeError(`"${text}" is not between 1s and 24h; write for example 30s or 5m`);
+  return ms;
+});
+
+/** What only a daemon that starts can take. */
+const START_OPTIONS = {
+  proxies: '--proxies',
+  metricsPort: '--metrics-port',
+  engineBinary: '--engine-binary',
+  engineDir: '--engine-dir',
+  hosts: '--hosts',
+  scaleInAfter: '--scale-in-after',
+} as const;
+
 export function registerUp(program: Command, terminal: Terminal): void {
   withJson(
     withDataDir(
@@ -79,8 +98,8 @@ export function registerUp(program: Command, terminal: Terminal): void {
         .option('--hosts <file>', 'JSON: the hosts, with their zones, that nodes are spread over')
         .option(
           '--scale-in-after <duration>',
-          'how long a cache must need fewer shards before it gets them (default: 5m)',
-          argument(parseDurationMs),
+          'how long a cache must need fewer shards before it gets them, 1s to 24h (default: 5m)',
+          scaleInAfter,
         ),
     ),
   ).action(async (options: UpOptions) => {
@@ -94,6 +113,7 @@ async function up(options: UpOptions, terminal: Terminal): Promise<number> {
   const running = await client.statusOrNull();
   if (running) return attach(running, options, terminal);
 
+  if (options.hosts !== undefined) requireHostsFile(resolve(options.hosts));
   const interruption = new Interruption();
   let daemon: StartedDaemon | null = null;
   try {
@@ -185,6 +205,13 @@ async function bringBack(
 }
 
 function attach(status: SystemStatus, options: UpOptions, terminal: Terminal): number {
+  const late = Object.entries(START_OPTIONS).flatMap(([key, name]) =>
+    options[key as keyof typeof START_OPTIONS] === undefined ? [] : [name],
+  );
+  if (late.length > 0)
+    terminal.err(
+      `Not taken: ${late.join(', ')}. The daemon that runs has its own; caches go on serving while you end it (kill ${status.pid}) and start another.`,
+    );
   if (options.json) {
     terminal.out(JSON.stringify(status, null, 2));
     return exitCodeOf(status);

@@ -1,4 +1,5 @@
 /** How a step is put into words, for people: in `springtide explain` and in events. */
+import { formatBytes } from '../lib/human-units.ts';
 import { slotCount } from './slot-ranges.ts';
 import type { Step } from './step.ts';
 
@@ -13,7 +14,7 @@ export function stepWords(step: Step): string {
       return `${step.kind} ${step.shard}`;
     case 'set-shard':
       return step.ioThreads === undefined
-        ? `set-memory-limit ${step.shard} to ${step.maxmemoryBytes} bytes`
+        ? `set-memory-limit ${step.shard} to ${formatBytes(step.maxmemoryBytes ?? 0)}`
         : `set-io-threads ${step.shard} to ${step.ioThreads}`;
     default:
       return 'nodeId' in step ? `${step.kind} ${step.nodeId}` : step.kind;

@@ -3,7 +3,7 @@
  * `npm run sim -- --replay FILE` holds the model against a recorded run instead; ends with 1 if they are too far apart.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { figuresOf, readCalibrationFile } from './calibration.ts';
 import { manyPicture, scenarioPicture } from './pictures.ts';
 import { renderReport, targets, terminalTable } from './report.ts';
@@ -11,7 +11,14 @@ import { recordingSchema, replay } from './replay.ts';
 import { runAll } from './run-all.ts';
 
 const file = readCalibrationFile();
-const { values: options } = parseArgs({ options: { replay: { type: 'string' } } });
+const options = new Command('npm run sim --')
+  .description(
+    'Runs all scenarios in virtual time and writes docs/benchmarks/elastic-simulated.md with its pictures. Ends with 1 if a target is missed.',
+  )
+  .option('--replay <file>', 'hold the model against a recorded run instead; write nothing')
+  .allowExcessArguments(false)
+  .parse()
+  .opts<{ readonly replay?: string }>();
 if (options.replay === undefined) simulate();
 else compare(options.replay);
 

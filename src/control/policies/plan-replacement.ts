@@ -145,7 +145,7 @@ function nextSteps(view: ReplacementView, of: Split): ReplacementStep[] {
   if (missing > 0) return removeOneToMakeRoom(of);
   if (primary.outgoing) return takeOver(of, primary);
   return going.map((node) =>
-    removal(shard, node, `shard ${shard.shard} has ${staying.length} new nodes with all its data`),
+    removal(shard, node, `the new nodes of shard ${shard.shard} have all its data`),
   );
 }
 

@@ -86,7 +86,7 @@ export function planShardCount(
   if (more > fit) {
     events.push({
       event: 'hosts-full',
-      message: `${more} more shards are needed, the hosts have processors for ${fit}`,
+      message: `shards are needed: ${more} more, the hosts have processors for ${fit}`,
     });
     more = fit;
   }
@@ -96,7 +96,7 @@ export function planShardCount(
   if (nodesMissing > 0 && byPool === 0) {
     events.push({
       event: 'pool-empty',
-      message: `${more} more shards are needed, the warm pool has ${view.pool.ready} nodes ready and ${view.pool.starting} starting`,
+      message: `shards are needed: ${more} more, nodes in the warm pool: ${view.pool.ready} ready, ${view.pool.starting} starting`,
     });
   }
   const first =
