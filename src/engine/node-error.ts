@@ -11,6 +11,7 @@ export type NodeErrorCode =
   | 'NODE_ABORTED'
   | 'NODE_UNKNOWN'
   | 'NODE_IN_USE'
+  | 'NODE_LEAVING'
   | 'NODE_MISSES_WRITES'
   | 'NODE_UNREACHABLE'
   | 'NODE_TIMEOUT'

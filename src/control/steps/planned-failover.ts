@@ -33,6 +33,9 @@ export async function plannedFailover(
   const node = store.node(step.nodeId);
   const primary = store.node(step.primaryId);
   if (node === undefined || primary === undefined || node.role === 'primary') return;
+  if (node.leaving) {
+    throw new NodeError('NODE_LEAVING', `node ${node.id} is being taken out of its cache`);
+  }
   if (!fleet.isAlive(node.id) || !fleet.isAlive(primary.id)) return;
 
   await waitUntil(

@@ -1,9 +1,10 @@
 /**
  * Takes a node out of its cache for good.
  *
- *   marked `leaving` -> proxies leave it -> its process ends -> the others forget it -> record, files and ports are gone
+ *   marked `leaving` -> proxies leave it -> still not needed? -> its process ends -> the others forget it
+ *                                                             -> record, files and ports are gone
  *
- * Once marked it only goes forward: a daemon that finds a node marked goes on here.
+ * A daemon that finds a node marked goes on here. One that the engine, or a user, made a primary meanwhile stays.
  */
 import { NodeError } from '../../engine/node-error.ts';
 import type { Step } from '../step.ts';
@@ -22,21 +23,45 @@ export async function removeNode(
   const node = context.store.node(step.nodeId);
   if (node === undefined) return;
   if (!node.leaving) await refuseIfNeeded(context, node);
-  await takeOut(context, node);
+  await leave(context, node);
+  await refuseIfMadePrimary(context, node);
+  await end(context, node);
   context.event('node-removed', `node ${node.id} left shard ${node.shard}: ${step.why}`);
 }
 
 /** Without a check: the caller knows that nobody needs it. */
 export async function takeOut(context: StepContext, node: NodeRecord): Promise<void> {
-  const { store, fleet, ports, cache } = context;
-  store.updateNode(node.id, { leaving: true });
+  await leave(context, node);
+  await end(context, node);
+}
+
+async function leave(context: StepContext, node: NodeRecord): Promise<void> {
+  context.store.updateNode(node.id, { leaving: true });
   context.publish();
   await context.served(PROXIES_LEAVE_MS);
+}
+
+async function end(context: StepContext, node: NodeRecord): Promise<void> {
+  const { store, fleet, ports, cache } = context;
   await fleet.stop(node.id, STOP_GRACE_MS);
   if (cache.spec.sharding) await forgetStrangers(context);
   await fleet.remove(node.id, 0);
   store.deleteNode(node.id);
   ports.release([node.port, node.busPort]);
+}
+
+/** In a cluster it says so itself: whoever was elected, or told to take over, knows it first. Else it is written down. */
+async function refuseIfMadePrimary(context: StepContext, node: NodeRecord): Promise<void> {
+  const { store, fleet, cache } = context;
+  if (cache.spec.sharding) {
+    if ((await fleet.observe(node.id, { cluster: true })) === null) return;
+    const myself = (fleet.peers(node.id) ?? []).find((peer) => peer.myself);
+    if (myself === undefined || myself.slots === 0) return;
+  } else if (store.node(node.id)?.role !== 'primary') return;
+  store.updateNode(node.id, { leaving: false });
+  context.publish();
+  context.lookAtShard(node.shard);
+  throw inUse(`node ${node.id} became the primary of shard ${node.shard} while it was leaving`);
 }
 
 async function refuseIfNeeded(context: StepContext, node: NodeRecord): Promise<void> {
