@@ -117,7 +117,12 @@ export class CacheAdmin {
       this.#deps.event(cache.name, 'cache-update-failed', message);
       throw new ControlError('InvalidParameterValue', message);
     }
-    store.durable(() => store.updateCache(cache.id, { spec }));
+    store.durable(() => {
+      store.updateCache(cache.id, { spec });
+      // How many copies a shard is meant to have: who replaces its nodes goes by that.
+      for (const { shard } of store.shards.of(cache.id))
+        store.shards.update(cache.id, shard, { replicas: spec.replicas });
+    });
     this.#deps.event(cache.name, 'cache-updated', `Limits updated for the cache ${cache.name}.`);
     this.#deps.onChanged();
   }

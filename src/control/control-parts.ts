@@ -80,7 +80,10 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
       await proxies.board.settled(cache.name, timeoutMs);
     },
     lookAtShard: (shard) => lanes.lookAtShard(cache.id, shard),
-    drainShard: (shard) => lanes.drainShard(cache.id, shard),
+    drainShard: async (shard) => {
+      await lanes.drainShard(cache.id, shard);
+      shards.forget(shardLane(cache.id, shard));
+    },
   });
   const store = new Store(paths.stateFile, logStateSaved(log));
   const journal = new Journal(store.events, log);
@@ -183,7 +186,10 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     observer: waiters,
     proxies: proxies.board,
     onFormed: (cache) => lanes.lookAtShards(cache.id, store.shards.of(cache.id)),
-    drainShards: (cacheId) => lanes.drainShards(cacheId),
+    drainShards: async (cacheId) => {
+      await lanes.drainShards(cacheId);
+      for (const { shard } of store.shards.of(cacheId)) shards.forget(shardLane(cacheId, shard));
+    },
     cancelJobs: (cacheId) => jobs.cancel(cacheId),
     onDeleted: (cache) => {
       proxies.usage.forget(cache.name);

@@ -112,9 +112,9 @@ export class ReplacementAdmin {
   async #begin(cache: CacheRecord, wanted: Wanted, report: Report): Promise<void> {
     const { store, lanes, journal, waiters } = this.#deps;
     const surgeNodes = await this.#surge(cache, wanted);
-    // Whoever asked at the same time was first.
-    this.#changeable(cache.name);
-    const { engineVersion: fromLine } = cache.spec;
+    // As it is now: whoever asked at the same time was first, and its specification may have been changed.
+    const { spec } = this.#changeable(cache.name);
+    const { engineVersion: fromLine } = spec;
     const { kind, toLine, nodes, parallelShards } = wanted;
     store.durable(() => {
       for (const [shard, copies] of this.#copies(cache)) {
@@ -133,7 +133,7 @@ export class ReplacementAdmin {
       });
       store.updateCache(cache.id, {
         state: 'modifying',
-        spec: kind === 'upgrade' ? { ...cache.spec, engineVersion: toLine } : cache.spec,
+        spec: kind === 'upgrade' ? { ...spec, engineVersion: toLine } : spec,
       });
     });
     journal.event(cache.name, ...startWords(cache, wanted));

@@ -3,6 +3,7 @@
  * shards do not wait for one another.
  */
 import { changesIoThreads } from './changes-io-threads.ts';
+import { ControlError } from './control-error.ts';
 import { executeStep } from './execute-step.ts';
 import type { Fleet } from './fleet.ts';
 import type { RunResult } from './keyed-queue.ts';
@@ -56,12 +57,11 @@ export class ShardKeeper {
   async run(cacheId: string, shard: number, lane: string, signal: AbortSignal): Promise<RunResult> {
     const { store, fleet } = this.#deps;
     const cache = store.cache(cacheId);
-    if (cache === undefined || !cache.formed || cache.state === 'deleting') {
-      this.#health.forget(lane);
+    const state = store.shards.get(cacheId, shard)?.state ?? 'joining';
+    if (cache === undefined || !cache.formed || cache.state === 'deleting' || state === 'joining') {
+      this.forget(lane);
       return {};
     }
-    const record = store.shards.get(cacheId, shard);
-    if (record === undefined || record.state === 'joining') return {};
     const context = this.#deps.context(cache, signal);
     await this.#takeUp(context, lane);
     await this.#serveRequests(context, lane);
@@ -100,6 +100,21 @@ export class ShardKeeper {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#requests.set(lane, [...(this.#requests.get(lane) ?? []), { planned, resolve, reject }]);
     return promise;
+  }
+
+  /** There is nothing to look after in this lane any more: whoever waits for something in it is told. */
+  forget(lane: string): void {
+    this.#health.forget(lane);
+    const requests = this.#requests.get(lane) ?? [];
+    this.#requests.delete(lane);
+    for (const { planned, reject } of requests) {
+      reject(
+        new ControlError(
+          'InvalidServerlessCacheStateFault',
+          `${planned.step.kind} is not done: its shard is not served any more`,
+        ),
+      );
+    }
   }
 
   #noteHealth(context: StepContext, lane: string, view: ShardView): void {
