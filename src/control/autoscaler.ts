@@ -11,13 +11,19 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { CacheHeat } from '../model/heat.ts';
 import type { Explanation as ShownExplanation } from '../model/admin-api.ts';
-import { capacityViewOf } from './capacity-view-of.ts';
+import { capacityHosts, capacityViewOf } from './capacity-view-of.ts';
 import { changesIoThreads } from './changes-io-threads.ts';
 import type { Fleet } from './fleet.ts';
 import type { HostFigures } from './hosts.ts';
 import type { JobBoard } from './job-board.ts';
 import type { Journal } from './journal.ts';
-import type { CapacityStep, Explanation, PlannedCapacityStep } from './policies/capacity-view.ts';
+import type {
+  CapacityHost,
+  CapacityPlan,
+  CapacityStep,
+  Explanation,
+  PlannedCapacityStep,
+} from './policies/capacity-view.ts';
 import { planCapacity } from './policies/plan-capacity.ts';
 import { DEFAULT_POOL_PARAMS, planPool } from './policies/plan-pool.ts';
 import type { PlannerParams } from './policies/planner-params.ts';
@@ -34,7 +40,7 @@ export interface AutoscalerDependencies {
   readonly jobs: JobBoard;
   readonly journal: Journal;
   readonly log: Logger;
-  heat(cacheName: string): CacheHeat | null;
+  heat(cacheId: string): CacheHeat | null;
   hosts(): Promise<readonly HostFigures[]>;
   /** Has the proxies sketch the keys of these slots. */
   watchSlots(cache: CacheRecord, slots: readonly number[]): void;
@@ -129,14 +135,25 @@ export class Autoscaler {
 
   async #planAll(): Promise<void> {
     const { store } = this.#deps;
-    const hosts = await this.#deps.hosts();
+    const figures = await this.#deps.hosts();
+    let hosts = capacityHosts(store, figures);
     const missing = new Map<string, number>();
     for (const cache of store.caches()) {
       if (!cache.formed || cache.state !== 'available') continue;
-      this.#goOn(cache);
-      missing.set(cache.id, this.#planFor(cache, hosts));
+      try {
+        this.#goOn(cache);
+        const { nodesMissing, steps } = this.#planFor(cache, hosts);
+        missing.set(cache.id, nodesMissing);
+        // What one has been given is not there for the next.
+        if (steps.some(({ step }) => step.kind === 'set-io-threads'))
+          hosts = capacityHosts(store, figures);
+      } catch (error) {
+        // One cache must not keep the others from theirs. What it remembered may be the reason.
+        this.#deps.log.error({ cache: cache.name, err: error }, 'its capacity cannot be planned');
+        this.#memory(cache.id).state = freshPlannerState();
+      }
     }
-    this.#resizePool(hosts, missing);
+    this.#resizePool(figures, missing);
     if (Date.now() - this.#persistedAtMs > PERSIST_MS) this.#persist();
   }
 
@@ -161,8 +178,7 @@ export class Autoscaler {
     }
   }
 
-  /** @returns nodes that the plan would have taken from the pool, had there been more */
-  #planFor(cache: CacheRecord, hosts: readonly HostFigures[]): number {
+  #planFor(cache: CacheRecord, hosts: readonly CapacityHost[]): CapacityPlan {
     const { store, fleet, jobs, pool } = this.#deps;
     const memory = this.#memory(cache.id);
     const nowMs = Date.now();
@@ -172,7 +188,7 @@ export class Autoscaler {
       cache,
       store,
       fleet,
-      heat: this.#deps.heat(cache.name),
+      heat: this.#deps.heat(cache.id),
       jobs: jobs.running(cache.id),
       resting: jobs.resting(cache.id, nowMs),
       pool: pool.status(),
@@ -184,7 +200,7 @@ export class Autoscaler {
     memory.state = plan.state;
     memory.explanations = plan.explanations;
     for (const planned of plan.steps) this.#execute(cache, memory, planned);
-    return plan.nodesMissing;
+    return plan;
   }
 
   /** Threads that its nodes cannot be given while they run are none that the planner may count on. */
@@ -323,12 +339,16 @@ export class Autoscaler {
   }
 }
 
-/** Of another version, or none: the planner begins anew, with what it sees. */
+/** Of another version, unreadable, or none: the planner begins anew, with what it sees. */
 function plannerStateOf(text: string | null): PlannerState {
   const fresh = freshPlannerState();
   if (text === null) return fresh;
-  const state = JSON.parse(text) as PlannerState;
-  return state.version === fresh.version ? state : fresh;
+  try {
+    const state = JSON.parse(text) as PlannerState;
+    return state.version === fresh.version ? state : fresh;
+  } catch {
+    return fresh;
+  }
 }
 
 /** The caches that may grow, by what they need of a warm node. */

@@ -32,7 +32,8 @@ export interface CapacityViewParts {
   /** Shards that are to be left alone: their last job failed a moment ago. */
   readonly resting: readonly number[];
   readonly pool: readonly PoolStatus[];
-  readonly hosts: readonly HostFigures[];
+  /** See capacityHosts. */
+  readonly hosts: readonly CapacityHost[];
   readonly watchedSlots: readonly number[];
   readonly nearCachedSlots: readonly number[];
 }
@@ -76,7 +77,7 @@ export function capacityViewOf(parts: CapacityViewParts): CapacityView {
       })),
     ],
     pool: poolOf(parts),
-    hosts: parts.hosts.map((host) => hostOf(host, parts)),
+    hosts: parts.hosts,
     hotKeys: hotKeysOf(heat),
     watchedSlots: parts.watchedSlots,
     nearCachedSlots: parts.nearCachedSlots,
@@ -176,21 +177,30 @@ function poolOf({ cache, pool }: CapacityViewParts): CapacityView['pool'] {
   return { ready: own?.ready ?? 0, starting: own?.starting ?? 0 };
 }
 
-function hostOf({ id, zone, capacity }: HostFigures, parts: CapacityViewParts): CapacityHost {
-  const { store } = parts;
-  const nodes = store.nodes().filter((node) => node.hostId === id);
-  const warm = store.warm.all().filter((node) => node.hostId === id);
-  const ioThreads = (node: NodeRecord) =>
-    store.shards.get(node.cacheId, node.shard)?.ioThreads ?? 1;
-  return {
+/** The hosts with what the nodes of all caches take of them: the same for every cache of one round. */
+export function capacityHosts(store: Store, hosts: readonly HostFigures[]): CapacityHost[] {
+  const threads = new Map(
+    store.shards.all().map(({ cacheId, shard, ioThreads }) => [`${cacheId} ${shard}`, ioThreads]),
+  );
+  const taken = new Map(hosts.map(({ id }) => [id, { nodes: 0, ioThreads: 0 }]));
+  const take = (hostId: string, ioThreads: number) => {
+    const host = taken.get(hostId);
+    if (host === undefined) return;
+    host.nodes++;
+    host.ioThreads += ioThreads;
+  };
+  for (const { hostId, cacheId, shard } of store.nodes())
+    take(hostId, threads.get(`${cacheId} ${shard}`) ?? 1);
+  for (const { hostId } of store.warm.all()) take(hostId, 1);
+  return hosts.map(({ id, zone, capacity }) => ({
     id,
     zone,
     cores: capacity.cores,
     cpuUtilisation: capacity.cpuUtilisation,
-    ioThreadsInUse: nodes.reduce((sum, node) => sum + ioThreads(node), warm.length),
-    nodes: nodes.length + warm.length,
+    ioThreadsInUse: taken.get(id)!.ioThreads,
+    nodes: taken.get(id)!.nodes,
     freeMemoryBytes: capacity.freeMemoryBytes,
-  };
+  }));
 }
 
 function hotKeysOf(heat: CacheHeat | null): CapacityView['hotKeys'] {

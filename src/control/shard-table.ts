@@ -32,6 +32,11 @@ export class ShardTable {
       .map(toShard);
   }
 
+  /** Of all caches. */
+  all(): ShardRecord[] {
+    return this.#file.all('SELECT * FROM shards').map(toShard);
+  }
+
   get(cacheId: string, shard: number): ShardRecord | undefined {
     const row = this.#file.one(
       'SELECT * FROM shards WHERE cache_id = ? AND shard = ?',

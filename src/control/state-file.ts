@@ -8,7 +8,7 @@
  * there is room. Only `durable` insists on the disk: it does all or nothing, and says so.
  */
 import { closeSync, openSync } from 'node:fs';
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { messageOf, SpringtideError } from '../lib/errors.ts';
 import type { Row } from './store-records.ts';
 import { MIGRATIONS } from './store-schema.ts';
@@ -27,6 +27,8 @@ export class StateFile {
   readonly #path: string;
   readonly #disk: DatabaseSync;
   readonly #memory = new DatabaseSync(':memory:');
+  /** Of memory, by their text: there are only so many, and each is run many times a second. */
+  readonly #statements = new Map<string, StatementSync>();
   readonly #onSaved: (cause: unknown) => void;
   /** What the transaction under way has written so far. */
   #writes: Write[] | null = null;
@@ -72,11 +74,11 @@ export class StateFile {
   }
 
   one(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#memory.prepare(sql).get(...values);
+    return this.#prepared(sql).get(...values);
   }
 
   all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#memory.prepare(sql).all(...values);
+    return this.#prepared(sql).all(...values);
   }
 
   /** Said rather than left to SQLite, so that the copy on the disk has the same. */
@@ -86,9 +88,18 @@ export class StateFile {
 
   /** One write, alone or in the transaction that is under way. */
   run(sql: string, ...values: SQLInputValue[]): void {
-    this.#memory.prepare(sql).run(...values);
+    this.#prepared(sql).run(...values);
     if (this.#writes === null) this.#save([{ sql, values }]);
     else this.#writes.push({ sql, values });
+  }
+
+  #prepared(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#memory.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
   }
 
   /** Runs `body` in one transaction: all of its writes or none. Not reentrant. */
