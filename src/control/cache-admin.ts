@@ -154,9 +154,7 @@ export class CacheAdmin {
   async failover(name: string, shard: number, report: Report): Promise<void> {
     const { caches, fleet, lanes, shards, store } = this.#deps;
     const cache = caches.available(name);
-    const nodes = store
-      .nodes(cache.id)
-      .filter((node) => node.shard === shard && !node.leaving);
+    const nodes = store.nodes(cache.id).filter((node) => node.shard === shard && !node.leaving);
     const primary = nodes.find((node) => node.role === 'primary');
     if (primary === undefined) {
       throw new ControlError(

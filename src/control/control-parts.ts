@@ -144,9 +144,9 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     jobs,
     journal,
     log,
-    heat: (cacheName) => heat.heat(cacheName),
+    heat: (cacheId) => heat.heat(cacheId),
     hosts: () => hosts.capacities(),
-    watchSlots: (cache, slots) => heat.watchSlots(cache.name, slots),
+    watchSlots: (cache, slots) => heat.watchSlots(cache, slots),
     params: plannerParams(options.scaleInAfterMs),
   });
   const shards = new ShardKeeper({

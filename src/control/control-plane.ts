@@ -237,7 +237,7 @@ export class ControlPlane {
 
   /** Where the load of a cache is; null before the first second. @throws ControlError */
   heat(name: string): CacheHeat | null {
-    return this.#parts.heat.heat(this.#parts.lookup.find(name).name);
+    return this.#parts.heat.heat(this.#parts.lookup.find(name).id);
   }
 
   get usage(): UsageBoard {

@@ -61,12 +61,12 @@ function report(sequence: number) {
 suite('HeatBoard', () => {
   test('slots, their owners and their size, and nodes with the load of their slots', async () => {
     const { board, second } = setUp();
-    assert.equal(board.heat('main'), null);
+    assert.equal(board.heat('c'), null);
     await second();
     board.report(0, 1, report(1));
     await second();
     await second();
-    const heat = board.heat('main')!;
+    const heat = board.heat('c')!;
     assert.equal(heat.rates.requests[5], 10);
     assert.equal(heat.total.ecpu, 80);
     assert.deepEqual([heat.owners[5], heat.owners[9000]], [0, SECOND_SHARD]);
@@ -84,7 +84,7 @@ suite('HeatBoard', () => {
     for (let i = 0; i < 3; i++) await second();
     infos.delete('a');
     await second();
-    const heat = board.heat('main')!;
+    const heat = board.heat('c')!;
     assert.equal(heat.nodes[0]!.utilisation, null);
     assert.equal(heat.nodes[0]!.usedMemoryBytes, null);
     assert.equal(heat.owners[5], 0);
@@ -92,14 +92,13 @@ suite('HeatBoard', () => {
   });
 
   test('proxies are told what to watch, and again for those that start later', async () => {
-    const { board, told, second } = setUp();
+    const { board, caches, told, second } = setUp();
     await second();
-    board.watchSlots('main', [7]);
+    board.watchSlots(caches[0]!, [7]);
     assert.deepEqual(told, [[7]]);
-    assert.deepEqual(board.watchedSlots('main'), [7]);
     for (let i = 0; i < 10; i++) await second();
     assert.deepEqual(told, [[7], [7]]);
-    board.watchSlots('main', []);
+    board.watchSlots(caches[0]!, []);
     for (let i = 0; i < 20; i++) await second();
     assert.deepEqual(told, [[7], [7], []]);
   });
@@ -113,6 +112,19 @@ suite('HeatBoard', () => {
     await second();
     board.report(0, 1, report(2));
     await second();
-    assert.equal(board.heat('main')!.total.requests, 0);
+    assert.equal(board.heat('c'), null);
+    assert.equal(board.heat('another')!.total.requests, 0);
+  });
+
+  test('many caches without traffic and data hold little memory', async () => {
+    const { board, caches, second } = setUp();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 100; i++)
+      caches.push({ ...caches[0]!, id: `unsharded-${i}`, spec: { ...caches[0]!.spec, sharding: false } }); // prettier-ignore
+    await second();
+    await second();
+    const each = (process.memoryUsage().arrayBuffers - before) / caches.length;
+    assert.ok(each < 200_000, `${each} bytes each`);
+    assert.equal(board.heat('unsharded-7')!.keys[5], 0);
   });
 });

@@ -17,6 +17,8 @@ const SLOT_COUNT = 16_384;
 const TICK_MS = 1_000;
 /** Nodes are asked for slots every so many ticks. */
 const LOOK_TICKS = 2;
+/** Of a cache whose slots are empty, or not counted: shared, never written to. */
+const NO_MEMORY = new Float64Array(SLOT_COUNT);
 /** The slots to be watched are told again after so many ticks: a proxy may have been started meanwhile. */
 const TELL_TICKS = 10;
 
@@ -38,7 +40,7 @@ interface BoardCache {
   readonly rates: SlotRatesBoard;
   readonly stats: SlotStats;
   readonly meters: Map<string, NodeRateMeter>;
-  readonly memoryBytes: Float64Array;
+  memoryBytes: Float64Array;
   /** Mean size of a key of each shard, as it was known last. */
   readonly keyBytes: Map<number, number>;
   watched: readonly number[];
@@ -74,22 +76,14 @@ export class HeatBoard {
   }
 
   /** The cache's heat as of the last second; null before the first. */
-  heat(cacheName: string): CacheHeat | null {
-    const cache = this.#deps.store.caches().find(({ name }) => name === cacheName);
-    return cache === undefined ? null : (this.#caches.get(cache.id)?.heat ?? null);
+  heat(cacheId: string): CacheHeat | null {
+    return this.#caches.get(cacheId)?.heat ?? null;
   }
 
   /** Has the proxies keep a sketch of the keys of these slots, and of no others. */
-  watchSlots(cacheName: string, slots: readonly number[]): void {
-    const cache = this.#deps.store.caches().find(({ name }) => name === cacheName);
-    if (cache === undefined) return;
-    this.#of(cache.id).watched = [...slots];
-    this.#deps.watchSlots(cacheName, slots);
-  }
-
-  watchedSlots(cacheName: string): readonly number[] {
-    const cache = this.#deps.store.caches().find(({ name }) => name === cacheName);
-    return (cache && this.#caches.get(cache.id)?.watched) ?? [];
+  watchSlots({ id, name }: CacheRecord, slots: readonly number[]): void {
+    this.#of(id).watched = [...slots];
+    this.#deps.watchSlots(name, slots);
   }
 
   /** Once a second. */
@@ -119,7 +113,7 @@ export class HeatBoard {
         rates: new SlotRatesBoard(),
         stats: new SlotStats((...call) => this.#deps.fleet.call(...call)),
         meters: new Map(),
-        memoryBytes: new Float64Array(SLOT_COUNT),
+        memoryBytes: NO_MEMORY,
         keyBytes: new Map(),
         watched: [],
         looking: false,
@@ -158,9 +152,10 @@ export class HeatBoard {
     nodes: readonly NodeRecord[],
     nowMs: number,
   ): CacheHeat {
-    const { rates, stats, meters, memoryBytes } = board;
+    const { rates, stats, meters } = board;
     for (const id of meters.keys()) if (!nodes.some((node) => node.id === id)) meters.delete(id);
     this.#estimateMemory(board, nodes);
+    const loads = loadsOf(board);
     return {
       cache: cache.name,
       atMs: nowMs,
@@ -169,28 +164,35 @@ export class HeatBoard {
       smoothed: rates.smoothed,
       keys: stats.keys,
       cpuUsPerSecond: stats.cpuUsPerSecond,
-      memoryBytes,
+      memoryBytes: board.memoryBytes,
       owners: stats.owners,
       total: rates.total(),
-      nodes: nodes.map((node) => this.#nodeHeat(board, node, nodes)),
+      nodes: nodes.map((node) => this.#nodeHeat(board, node, nodes, loads)),
       hotKeys: rates.hotKeys(nowMs),
     };
   }
 
   /** Keys times the mean size of a key in the shard. */
-  #estimateMemory(
-    { stats, memoryBytes, keyBytes }: BoardCache,
-    nodes: readonly NodeRecord[],
-  ): void {
+  #estimateMemory(board: BoardCache, nodes: readonly NodeRecord[]): void {
+    const { stats, keyBytes } = board;
     for (const { id, shard, role } of nodes) {
       const seen = role === 'primary' ? this.#deps.fleet.observation(id) : null;
       if (seen !== null && seen.keys > 0) keyBytes.set(shard, seen.datasetBytes / seen.keys);
     }
-    for (let slot = 0; slot < SLOT_COUNT; slot++)
-      memoryBytes[slot] = stats.keys[slot]! * (keyBytes.get(stats.owners[slot]!) ?? 0);
+    if (stats.isEmpty) return;
+    if (board.memoryBytes === NO_MEMORY) board.memoryBytes = new Float64Array(SLOT_COUNT);
+    for (const { shard, first, end } of runsOf(stats.owners)) {
+      const each = keyBytes.get(shard) ?? 0;
+      for (let slot = first; slot < end; slot++) board.memoryBytes[slot] = stats.keys[slot]! * each;
+    }
   }
 
-  #nodeHeat(board: BoardCache, node: NodeRecord, all: readonly NodeRecord[]): NodeHeat {
+  #nodeHeat(
+    board: BoardCache,
+    node: NodeRecord,
+    all: readonly NodeRecord[],
+    loads: ReadonlyMap<number, ShardLoad>,
+  ): NodeHeat {
     const { fleet } = this.#deps;
     const seen = fleet.observation(node.id);
     const primary = all.find(({ shard, role }) => shard === node.shard && role === 'primary');
@@ -210,9 +212,7 @@ export class HeatBoard {
       replicationLagBytes:
         isReplica && seen !== null && head !== null ? Math.max(0, head.offset - seen.offset) : null,
       keys: seen?.keys ?? null,
-      ...(isReplica
-        ? { requestsPerSecond: 0, ecpuPerSecond: 0, slots: 0 }
-        : loadOf(board, node.shard)),
+      ...((isReplica ? undefined : loads.get(node.shard)) ?? NO_LOAD),
     };
   }
 
@@ -226,18 +226,31 @@ export class HeatBoard {
   }
 }
 
-function loadOf(
-  { stats, rates }: BoardCache,
-  shard: number,
-): Pick<NodeHeat, 'requestsPerSecond' | 'ecpuPerSecond' | 'slots'> {
-  let requestsPerSecond = 0;
-  let ecpuPerSecond = 0;
-  let slots = 0;
-  for (let slot = 0; slot < SLOT_COUNT; slot++) {
-    if (stats.owners[slot] !== shard) continue;
-    slots++;
-    requestsPerSecond += rates.rates.requests[slot]!;
-    ecpuPerSecond += rates.rates.ecpu[slot]!;
+type ShardLoad = Pick<NodeHeat, 'requestsPerSecond' | 'ecpuPerSecond' | 'slots'>;
+
+const NO_LOAD: ShardLoad = { requestsPerSecond: 0, ecpuPerSecond: 0, slots: 0 };
+
+/** By shard. */
+function loadsOf({ stats, rates: { rates } }: BoardCache): ReadonlyMap<number, ShardLoad> {
+  const loads = new Map<number, ShardLoad>();
+  for (const { shard, first, end } of runsOf(stats.owners)) {
+    let { requestsPerSecond, ecpuPerSecond, slots } = loads.get(shard) ?? NO_LOAD;
+    slots += end - first;
+    for (let slot = first; slot < end; slot++) {
+      requestsPerSecond += rates.requests[slot]!;
+      ecpuPerSecond += rates.ecpu[slot]!;
+    }
+    loads.set(shard, { requestsPerSecond, ecpuPerSecond, slots });
   }
-  return { requestsPerSecond, ecpuPerSecond, slots };
+  return loads;
+}
+
+/** Neighbouring slots with one owner: of each cache in each second, so nothing is looked up for each of them. */
+function* runsOf(owners: Int32Array): Generator<{ shard: number; first: number; end: number }> {
+  let first = 0;
+  for (let slot = 1; slot <= owners.length; slot++) {
+    if (slot < owners.length && owners[slot] === owners[first]) continue;
+    yield { shard: owners[first]!, first, end: slot };
+    first = slot;
+  }
 }

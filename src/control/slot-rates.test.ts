@@ -102,4 +102,18 @@ suite('SlotRatesBoard', () => {
       ],
     );
   });
+
+  test('a load that has gone leaves nothing behind, and may come again', () => {
+    const board = new SlotRatesBoard();
+    const idle = new SlotRatesBoard();
+    let nowMs = 1000;
+    board.report(0, 1, report(1, { 5: [1e6, 1e6, 0, 0] }), nowMs);
+    for (let n = 0; n < 60; n++) board.tick((nowMs += 1000));
+    assert.equal(board.rates, idle.rates);
+    assert.equal(board.smoothed, idle.smoothed);
+    board.report(0, 1, report(2, { 6: [10, 10, 0, 0] }), nowMs);
+    board.tick(nowMs + 1000);
+    assert.deepEqual([board.rates.requests[5], board.rates.requests[6]], [0, 10]);
+    assert.equal(idle.rates.requests[6], 0);
+  });
 });

@@ -14,6 +14,10 @@ const SLOT_COUNT = 16_384;
 const MEASURES = SLOT_MEASURES.length;
 /** Bytes of one slot in a report. */
 const SLOT_BYTES = 2 + 4 * MEASURES;
+/** Of a cache without traffic: shared by all of them, never written to. */
+const NONE: SlotRates = byMeasure(() => new Float64Array(SLOT_COUNT));
+/** What is left of a load that has gone is nothing, below this. */
+const NEGLIGIBLE = 0.01;
 /** A proxy that has not reported for so long has no load that is known. */
 const STALE_AFTER_MS = 2_500;
 const SMOOTHED_OVER_MS = 1_500;
@@ -31,13 +35,22 @@ interface Reported {
   readonly hotKeys: readonly HotKeyReport[];
 }
 
+/** Without traffic it costs next to nothing, neither memory nor time: most caches of many are idle. */
 export class SlotRatesBoard {
-  readonly rates: SlotRates = byMeasure(() => new Float64Array(SLOT_COUNT));
-  readonly smoothed: SlotRates = byMeasure(() => new Float64Array(SLOT_COUNT));
   /** When the newest report came. */
   sampledAtMs = 0;
   readonly #byProxy = new Map<number, Reported>();
+  #rates = NONE;
+  #smoothed = NONE;
   #tickedAtMs = 0;
+
+  get rates(): SlotRates {
+    return this.#rates;
+  }
+
+  get smoothed(): SlotRates {
+    return this.#smoothed;
+  }
 
   /** Takes a report; one that was taken before, and came again, is not counted again. */
   report(proxy: number, pid: number, report: SlotHeatReport, nowMs: number): void {
@@ -65,18 +78,23 @@ export class SlotRatesBoard {
 
   /** Once a second: the picture is made anew. */
   tick(nowMs: number): void {
-    for (const measure of SLOT_MEASURES) this.rates[measure].fill(0);
-    for (const reported of this.#fresh(nowMs)) this.#add(reported);
     const passedMs = this.#tickedAtMs === 0 ? 1_000 : nowMs - this.#tickedAtMs;
     this.#tickedAtMs = nowMs;
-    const part = 1 - Math.exp(-passedMs / SMOOTHED_OVER_MS);
-    for (const measure of SLOT_MEASURES) smooth(this.smoothed[measure], this.rates[measure], part);
+    const reports = this.#fresh(nowMs).filter(({ slots }) => slots.length > 0);
+    if (reports.length === 0) this.#rates = NONE;
+    else {
+      if (this.#rates === NONE) this.#rates = byMeasure(() => new Float64Array(SLOT_COUNT));
+      for (const measure of SLOT_MEASURES) this.#rates[measure].fill(0);
+      for (const reported of reports) this.#add(reported);
+    }
+    this.#smooth(1 - Math.exp(-passedMs / SMOOTHED_OVER_MS));
   }
 
   total(): Record<SlotMeasure, number> {
     return byMeasure((measure) => {
       let sum = 0;
-      for (const rate of this.rates[measure]) sum += rate;
+      if (this.#rates === NONE) return sum;
+      for (const rate of this.#rates[measure]) sum += rate;
       return sum;
     });
   }
@@ -101,10 +119,21 @@ export class SlotRatesBoard {
     return [...this.#byProxy.values()].filter(({ atMs }) => nowMs - atMs < STALE_AFTER_MS);
   }
 
+  #smooth(part: number): void {
+    if (this.#smoothed === NONE) {
+      if (this.#rates === NONE) return;
+      this.#smoothed = byMeasure(() => new Float64Array(SLOT_COUNT));
+    }
+    let most = 0;
+    for (const measure of SLOT_MEASURES)
+      most = Math.max(most, smooth(this.#smoothed[measure], this.#rates[measure], part));
+    if (this.#rates === NONE && most < NEGLIGIBLE) this.#smoothed = NONE;
+  }
+
   #add({ slots, columns, intervalMs }: Reported): void {
     const perSecond = 1000 / intervalMs;
     for (const [measure, name] of SLOT_MEASURES.entries()) {
-      const rates = this.rates[name];
+      const rates = this.#rates[name];
       const from = measure * slots.length;
       for (let i = 0; i < slots.length; i++) {
         const slot = slots[i]!;
@@ -118,9 +147,15 @@ function rateOf({ readsPerSecond, writesPerSecond }: HotKeyReport): number {
   return readsPerSecond + writesPerSecond;
 }
 
-function smooth(smoothed: Float64Array, rates: Float64Array, part: number): void {
-  for (let slot = 0; slot < SLOT_COUNT; slot++)
-    smoothed[slot]! += part * (rates[slot]! - smoothed[slot]!);
+/** @returns the largest */
+function smooth(smoothed: Float64Array, rates: Float64Array, part: number): number {
+  let most = 0;
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    const value = smoothed[slot]! + part * (rates[slot]! - smoothed[slot]!);
+    smoothed[slot] = value;
+    if (value > most) most = value;
+  }
+  return most;
 }
 
 function byMeasure<T>(value: (measure: SlotMeasure) => T): Record<SlotMeasure, T> {

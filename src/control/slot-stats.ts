@@ -18,6 +18,9 @@ const MOST_EXPENSIVE = 32;
 const HOTTEST = 8;
 const TIMEOUT_MS = 2_000;
 
+/** What is not known of any slot: shared, never written to. */
+const NOTHING = new Float64Array(SLOT_COUNT);
+
 /** A primary that is asked. */
 export interface SlotOwner {
   readonly nodeId: string;
@@ -34,16 +37,30 @@ export type AskNode = (
 
 export class SlotStats {
   readonly owners = new Int32Array(SLOT_COUNT).fill(NO_SHARD);
-  readonly keys = new Float64Array(SLOT_COUNT);
-  readonly cpuUsPerSecond = new Float64Array(SLOT_COUNT);
+  /** Made for the first slot with something in it: many caches are empty, or unsharded. */
+  #keys = NOTHING;
+  #cpuUsPerSecond = NOTHING;
   /** Of each slot: the counter and the time when it was asked last. */
-  readonly #cpuUs = new Float64Array(SLOT_COUNT);
-  readonly #askedAtMs = new Float64Array(SLOT_COUNT);
+  #cpuUs = NOTHING;
+  #askedAtMs = NOTHING;
   readonly #allAskedAtMs = new Map<string, number>();
   readonly #ask: AskNode;
 
   constructor(ask: AskNode) {
     this.#ask = ask;
+  }
+
+  get keys(): Float64Array {
+    return this.#keys;
+  }
+
+  get cpuUsPerSecond(): Float64Array {
+    return this.#cpuUsPerSecond;
+  }
+
+  /** No slot has had anything in it yet. */
+  get isEmpty(): boolean {
+    return this.#keys === NOTHING;
   }
 
   /** Asks the primaries. One that does not answer leaves what is known of its slots as it was. `heat`: a rate by slot. */
@@ -78,7 +95,7 @@ export class SlotStats {
   #isOff({ shard, keys }: SlotOwner): boolean {
     let found = 0;
     for (let slot = 0; slot < SLOT_COUNT; slot++)
-      if (this.owners[slot] === shard) found += this.keys[slot]!;
+      if (this.owners[slot] === shard) found += this.#keys[slot]!;
     return Math.abs(keys - found) > KEYS_OFF * Math.max(keys, found);
   }
 
@@ -96,7 +113,8 @@ export class SlotStats {
 
   /** What the node says it owns itself: others may not have heard of it yet. */
   #takeOwner(shard: number, nodes: string): void {
-    const myself = parseClusterNodes(nodes).find((node) => node.myself);
+    const line = nodes.split('\n').find((one) => / \S*\bmyself\b/.test(one));
+    const [myself] = parseClusterNodes(line ?? '');
     if (myself?.role !== 'primary') return;
     const owned = new Uint8Array(SLOT_COUNT);
     for (const { first, last } of myself.slotRanges) owned.fill(1, first, last + 1);
@@ -114,15 +132,28 @@ export class SlotStats {
       if (!Number.isInteger(slot) || !Array.isArray(fields)) continue;
       const number = (name: string) =>
         fields.includes(name) ? Number(fields[fields.indexOf(name) + 1]) : 0;
-      this.keys[slot] = number('key-count');
+      const keys = number('key-count');
       const cpuUs = number('cpu-usec');
+      if (this.isEmpty) {
+        if (keys === 0 && cpuUs === 0) continue;
+        this.#makeRoom();
+      }
+      this.#keys[slot] = keys;
       const askedAtMs = this.#askedAtMs[slot]!;
       // A slot that has moved counts from zero again.
       const grownUs = cpuUs < this.#cpuUs[slot]! ? cpuUs : cpuUs - this.#cpuUs[slot]!;
       if (askedAtMs > 0 && nowMs > askedAtMs)
-        this.cpuUsPerSecond[slot] = (grownUs * 1000) / (nowMs - askedAtMs);
+        this.#cpuUsPerSecond[slot] = (grownUs * 1000) / (nowMs - askedAtMs);
       this.#cpuUs[slot] = cpuUs;
       this.#askedAtMs[slot] = nowMs;
     }
+  }
+
+  #makeRoom(): void {
+    const make = () => new Float64Array(SLOT_COUNT);
+    this.#keys = make();
+    this.#cpuUsPerSecond = make();
+    this.#cpuUs = make();
+    this.#askedAtMs = make();
   }
 }

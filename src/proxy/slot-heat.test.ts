@@ -108,4 +108,20 @@ suite('SlotHeat', () => {
     heat.report(CACHE, 1000);
     assert.equal(heat.watched, null);
   });
+
+  test('many idle caches hold little memory; one that was idle for long counts as before', () => {
+    const before = process.memoryUsage().arrayBuffers;
+    const idle = Array.from({ length: 200 }, () => new SlotHeat(0));
+    for (const heat of idle) heat.report(CACHE, 1000);
+    const each = (process.memoryUsage().arrayBuffers - before) / idle.length;
+    assert.ok(each < 100_000, `${each} bytes each`);
+
+    const heat = new SlotHeat(0);
+    heat.count(5, 1, 0, 0);
+    for (let second = 1; second <= 100; second++)
+      heat.taken(heat.report(CACHE, second * 1000)!.sequence);
+    heat.count(5, 1, 0, 0);
+    heat.count(6, 1, 0, 0);
+    assert.deepEqual(countsOf(heat.report(CACHE, 101_000)!), { 5: [1, 1, 0, 0], 6: [1, 1, 0, 0] });
+  });
 });

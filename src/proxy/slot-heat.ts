@@ -22,6 +22,8 @@ const WATCH_SHARE = 0.1;
 const WATCH_REQUESTS = 200;
 /** ... and so many seconds longer. */
 const WATCH_SECONDS = 10;
+/** Half a megabyte is given back after so many seconds without a request. */
+const IDLE_REPORTS = 60;
 /** Of the requests for watched slots one in so many feeds the sketch, at random. */
 const SAMPLE = 8;
 /** Hot keys in a report. */
@@ -43,11 +45,13 @@ export class SlotHeat {
    */
   readonly #noted = new Float32Array(NOTED_MAXIMUM);
   #notedLength = 0;
-  /** MEASURES numbers for each slot, since the last report. */
-  readonly #cells = new Float64Array(SLOT_COUNT * MEASURES);
+  /** MEASURES numbers for each slot, since the last report. Made with the first request: most caches of many are idle. */
+  #cells: Float64Array | null = null;
   /** Slots that are not zero. */
   readonly #touched = new Uint16Array(SLOT_COUNT);
   #touchedCount = 0;
+  /** Reports in a row that had nothing to say. */
+  #idleReports = 0;
   #sinceMs: number;
   #sequence = 0;
   #underWay: SlotHeatReport | null = null;
@@ -139,8 +143,9 @@ export class SlotHeat {
   }
 
   #sumUp(): void {
+    if (this.#notedLength === 0) return;
     const noted = this.#noted;
-    const cells = this.#cells;
+    const cells = (this.#cells ??= new Float64Array(SLOT_COUNT * MEASURES));
     for (let i = 0; i < this.#notedLength; i += MEASURES) {
       const slot = noted[i]!;
       const at = slot * MEASURES;
@@ -156,6 +161,7 @@ export class SlotHeat {
   #takeColumns(): string {
     const count = this.#touchedCount;
     const cells = this.#cells;
+    if (cells === null || count === 0) return this.#takeNothing();
     // Of this machine's byte order: control runs on it, too.
     const columns = new Float32Array(count * MEASURES);
     const slots = this.#touched.slice(0, count);
@@ -169,9 +175,16 @@ export class SlotHeat {
       cells[at + 3] = 0;
     }
     this.#touchedCount = 0;
+    this.#idleReports = 0;
     return Buffer.concat([Buffer.from(columns.buffer), Buffer.from(slots.buffer)]).toString(
       'base64',
     );
+  }
+
+  /** The cells go when they have not been needed for a while. */
+  #takeNothing(): string {
+    if (++this.#idleReports === IDLE_REPORTS) this.#cells = null;
+    return '';
   }
 
   /** Looks for slots that are hot by themselves; returns the hot keys of the watched ones. */
@@ -189,13 +202,15 @@ export class SlotHeat {
   }
 
   #hotSlots(seconds: number): number[] {
+    const cells = this.#cells;
+    if (cells === null) return [];
     let all = 0;
-    for (let i = 0; i < this.#touchedCount; i++) all += this.#cells[this.#touched[i]! * MEASURES]!;
+    for (let i = 0; i < this.#touchedCount; i++) all += cells[this.#touched[i]! * MEASURES]!;
     const least = Math.max(all * WATCH_SHARE, WATCH_REQUESTS * seconds);
     const hot: number[] = [];
     for (let i = 0; i < this.#touchedCount; i++) {
       const slot = this.#touched[i]!;
-      if (this.#cells[slot * MEASURES]! > least) hot.push(slot);
+      if (cells[slot * MEASURES]! > least) hot.push(slot);
     }
     return hot;
   }
