@@ -194,6 +194,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     onDeleted: (cache) => {
       proxies.usage.forget(cache.name);
       autoscaler.forget(cache.id);
+      jobs.forget(cache.id);
     },
   });
   const users = new UserAdmin({

@@ -121,6 +121,13 @@ export class JobBoard {
     await Promise.all(jobs.map(({ ended }) => ended));
   }
 
+  /** A cache is gone for which nothing runs any more. */
+  forget(cacheId: string): void {
+    this.#running.delete(cacheId);
+    for (const key of this.#failures.keys())
+      if (key.startsWith(`${cacheId} `)) this.#failures.delete(key);
+  }
+
   /** For good. The records of what ran stay open: the next daemon takes them up. */
   async stop(): Promise<void> {
     this.#stopping = true;

@@ -113,11 +113,12 @@ export class ReplacementAdmin {
     const { store, lanes, journal, waiters } = this.#deps;
     const surgeNodes = await this.#surge(cache, wanted);
     // As it is now: whoever asked at the same time was first, and its specification may have been changed.
-    const { spec } = this.#changeable(cache.name);
+    const now = this.#changeable(cache.name);
+    const { spec } = now;
     const { engineVersion: fromLine } = spec;
     const { kind, toLine, nodes, parallelShards } = wanted;
     store.durable(() => {
-      for (const [shard, copies] of this.#copies(cache)) {
+      for (const [shard, copies] of this.#copies(now)) {
         store.shards.update(cache.id, shard, { replicas: copies - 1 });
       }
       store.replacements.insert({

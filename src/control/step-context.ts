@@ -23,8 +23,6 @@ export interface StepContext {
   progress?(fraction: number, detail: string): void;
   /** Sends proxies a topology made from the store as it is now. */
   publish(): void;
-  /** How far a long step is, 0..1, and in one phrase what it has done. */
-  progress?(fraction: number, detail: string): void;
   /** Waits until all proxies serve what was published last, not longer than that. */
   served(timeoutMs: number): Promise<void>;
   /** Has a shard looked after, from now on or again. */

@@ -57,11 +57,12 @@ export class CommandWeights {
       primaries.map(async (node) => {
         const reply = await askOnce(router, node, ['INFO', 'commandstats']);
         if (reply === null || reply instanceof RespError) return new Map<string, Calls>();
-        const { host, port } = router.nodes[node]!;
-        return this.#since(`${host}:${port}`, parseCommandStats(textOf(reply) ?? ''));
+        return this.#since(addressOf(router, node), parseCommandStats(textOf(reply) ?? ''));
       }),
     );
     this.learn(sumOf(grown), book);
+    const asked = new Set(primaries.map((node) => addressOf(router, node)));
+    for (const node of this.#before.keys()) if (!asked.has(node)) this.#before.delete(node);
   }
 
   /** Takes what was called in the last period. */
@@ -102,6 +103,11 @@ export class CommandWeights {
     }
     return grown;
   }
+}
+
+function addressOf({ nodes }: CacheRouter, node: number): string {
+  const { host, port } = nodes[node]!;
+  return `${host}:${port}`;
 }
 
 /** Reads `cmdstat_get:calls=3,usec=9,...`. */
