@@ -247,13 +247,13 @@ test('users: passwords come from standard input, two for rotation, and never fro
 test('modify sends what is to change, and names options where it cannot be', async (t) => {
   const { fake, cli } = await start(t);
   fake.addCache({ name: 'main' });
-  const changed = await cli('modify main --shards 4 --ecpu-min 5k');
+  const changed = await cli('modify main --shards 4 --ecpu-min 5k --near-cache on');
   assert.equal(changed.exitCode, 0, changed.err);
   assert.match(changed.out, /^Cache main is changed\./);
   assert.deepEqual(fake.requests.at(-1), {
     method: 'PATCH',
     path: '/v1/caches/main',
-    body: { shards: 4, limits: { ecpuPerSecondMinimum: 5000 } },
+    body: { shards: 4, nearCache: true, limits: { ecpuPerSecondMinimum: 5000 } },
   });
   assert.match((await cli('modify main --shards 4')).out, /is so already/);
   const { length } = fake.requests;

@@ -9,6 +9,7 @@ import {
   clientOf,
   dataDirSuffix,
   integer,
+  oneOf,
   withDataDir,
   withJson,
   type DataDirOption,
@@ -22,6 +23,7 @@ interface ModifyOptions extends DataDirOption {
   readonly shardsMax?: number;
   readonly replicas?: number;
   readonly deadline?: number;
+  readonly nearCache?: 'on' | 'off';
   readonly memoryMin?: number;
   readonly memoryMax?: number;
   readonly ecpuMin?: number;
@@ -52,6 +54,11 @@ export function registerModify(program: Command, terminal: Terminal): void {
           '--deadline <duration>',
           'how long a request may be held while shards fail over or move',
           argument(parseDurationMs),
+        )
+        .option(
+          '--near-cache <on|off>',
+          'on: proxies answer reads of hot keys themselves, at most 100 ms behind',
+          oneOf(['on', 'off']),
         ),
     ),
   ).action(async (name: string, options: ModifyOptions) => {
@@ -89,6 +96,7 @@ function changeOf(options: ModifyOptions): CacheChange {
       replicas: options.replicas,
       deadlineMs: options.deadline,
     }),
+    ...(options.nearCache === undefined ? {} : { nearCache: options.nearCache === 'on' }),
     ...(Object.keys(limits).length === 0 ? {} : { limits }),
   };
 }

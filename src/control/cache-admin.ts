@@ -1,6 +1,6 @@
 /** What users ask for caches: make, delete, fail over. Checks, writes down, and leaves the doing to the lanes. */
 import { admitCache, checkSpec } from './admit-cache.ts';
-import { changedSpec } from './changed-spec.ts';
+import { changedSpec, changeWords } from './changed-spec.ts';
 import type { CacheLookup } from './cache-lookup.ts';
 import { ControlError } from './control-error.ts';
 import { requireSpace } from './disk-space.ts';
@@ -117,13 +117,19 @@ export class CacheAdmin {
       this.#deps.event(cache.name, 'cache-update-failed', message);
       throw new ControlError('InvalidParameterValue', message);
     }
+    const changes = changeWords(cache.spec, spec);
+    if (changes === '') return;
     store.durable(() => {
       store.updateCache(cache.id, { spec });
       // How many copies a shard is meant to have: who replaces its nodes goes by that.
       for (const { shard } of store.shards.of(cache.id))
         store.shards.update(cache.id, shard, { replicas: spec.replicas });
     });
-    this.#deps.event(cache.name, 'cache-updated', `Limits updated for the cache ${cache.name}.`);
+    this.#deps.event(
+      cache.name,
+      'cache-updated',
+      `Limits updated for the cache ${cache.name}: ${changes}.`,
+    );
     this.#deps.onChanged();
   }
 

@@ -1,6 +1,7 @@
 /** Why a cache has the shape that it has, for people: from the step log, the jobs that run and the planner's last words. */
 import type { CapacityReport, Decision, Explanation } from '../model/admin-api.ts';
 import { jobLane, type JobBoard } from './job-board.ts';
+import { SLOTS } from './policies/capacity-view.ts';
 import { slotCount } from './slot-ranges.ts';
 import { stepWords } from './step-words.ts';
 import type { Store } from './store.ts';
@@ -33,7 +34,8 @@ export function capacityReport(cache: CacheRecord, parts: CapacityReportParts): 
     shards: store.shards.of(cache.id).map(({ shard, state, slots, ioThreads, maxmemoryBytes }) => ({
       shard,
       state,
-      slots: slotCount(slots),
+      // An unsharded cache's one shard has them all, though no engine deals them out.
+      slots: cache.spec.sharding ? slotCount(slots) : SLOTS,
       ioThreads,
       memoryMaximumBytes: maxmemoryBytes,
     })),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { cacheSpecSchema } from '../model/cache-spec.ts';
-import { changedSpec } from './changed-spec.ts';
+import { changedSpec, changeWords } from './changed-spec.ts';
 
 const spec = cacheSpecSchema.parse({
   name: 'main',
@@ -15,6 +15,15 @@ suite('changedSpec', () => {
       shards: 5,
       limits: { ...spec.limits, ecpuPerSecondMinimum: 1000 },
     });
+  });
+
+  test('a change is put into words; where nothing is other there are none', () => {
+    const now = changedSpec(spec, { nearCache: true, limits: { ecpuPerSecondMaximum: 0 } });
+    assert.equal(
+      changeWords(spec, now),
+      'nearCache false to true, limits.ecpuPerSecondMaximum 5000 to 0',
+    );
+    assert.equal(changeWords(now, changedSpec(now, { nearCache: true })), '');
   });
 
   test('what a running cache cannot change is named, and so is what there is not', () => {

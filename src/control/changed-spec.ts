@@ -9,6 +9,7 @@ const CHANGEABLE = {
   shardsMaximum: true,
   replicas: true,
   deadlineMs: true,
+  nearCache: true,
 } as const;
 
 /** A CacheChange as it comes in. Values are checked by the specification's own rules afterwards. */
@@ -16,6 +17,20 @@ const changeSchema = z.strictObject({
   ...Object.fromEntries(Object.keys(CHANGEABLE).map((key) => [key, z.unknown().optional()])),
   limits: z.record(z.string(), z.unknown()).optional(),
 });
+
+/** What is other in `now`, for people: `shards 3 to 4, limits.ecpuPerSecondMinimum 0 to 5000`. Empty: nothing. */
+export function changeWords(before: CacheSpec, now: CacheSpec): string {
+  const limits = Object.keys(before.limits) as (keyof CacheSpec['limits'])[];
+  return [
+    ...(Object.keys(CHANGEABLE) as (keyof typeof CHANGEABLE)[]).map(
+      (key) => [key, before[key], now[key]] as const,
+    ),
+    ...limits.map((key) => [`limits.${key}`, before.limits[key], now.limits[key]] as const),
+  ]
+    .filter(([, was, is]) => was !== is)
+    .map(([key, was, is]) => `${key} ${was} to ${is}`)
+    .join(', ');
+}
 
 /** @throws ControlError InvalidParameterValue, InvalidParameterCombination */
 export function changedSpec(spec: CacheSpec, input: unknown): CacheSpec {

@@ -131,15 +131,9 @@ export class NodeReplacement {
     return this.#deps.store.replacements.get(cacheId)?.nodeIds.includes(nodeId) === true;
   }
 
-  #report(record: ReplacementRecord, { readyNodes, allNodes }: ReplacementPlan): void {
-    const whole = record.failure === null;
-    this.#deps.observer.progress(
-      record.cacheId,
-      whole
-        ? `${Math.floor(readyNodes)} of ${allNodes} nodes are replaced`
-        : 'Going back to the nodes that were there',
-      Math.min(0.99, readyNodes / Math.max(1, allNodes)),
-    );
+  #report(record: ReplacementRecord, plan: ReplacementPlan): void {
+    const { done, doing } = replacementProgress(record, plan);
+    this.#deps.observer.progress(record.cacheId, doing, done);
   }
 
   #giveUp(cache: CacheRecord, record: ReplacementRecord, failure: string): void {
@@ -189,10 +183,28 @@ export class NodeReplacement {
     const { noun, done } = REPLACEMENT_WORDS[record.kind];
     context.event(
       done.event,
-      `${noun} of cache ${cache.name} is done after ${seconds} s: its ${nodes.length} nodes run Valkey ${version ?? record.toLine}`,
+      `${noun} of cache ${cache.name} is done after ${seconds} s: its ${nodes.length === 1 ? 'node runs' : `${nodes.length} nodes run`} Valkey ${version ?? record.toLine}`,
     );
     observer.settled(cache.id, null);
   }
+}
+
+/** Of the nodes that were to be replaced; those that stay are not counted. */
+export function replacementProgress(
+  { nodeIds, failure }: Pick<ReplacementRecord, 'nodeIds' | 'failure'>,
+  { readyNodes, allNodes, waitingFor }: ReplacementPlan,
+): { readonly done: number; readonly doing: string } {
+  const of = nodeIds.length;
+  const ready = Math.min(of, Math.max(0, readyNodes - (allNodes - of)));
+  const waits =
+    waitingFor.length === 0 ? '' : `; shard ${waitingFor.join(', ')} is busy with something else`;
+  return {
+    done: Math.min(0.99, ready / Math.max(1, of)),
+    doing:
+      failure === null
+        ? `${Math.floor(ready)} of ${of === 1 ? '1 node is' : `${of} nodes are`} replaced${waits}`
+        : 'Going back to the nodes that were there',
+  };
 }
 
 function failureWords(cache: CacheRecord, record: ReplacementRecord): string {

@@ -140,7 +140,7 @@ export class ReplacementAdmin {
     journal.event(cache.name, ...startWords(cache, wanted));
     this.#deps.publish();
     const done = waiters.wait(cache.id, report);
-    report({ type: 'progress', step: `Replacing ${nodes.length} nodes`, fraction: 0 });
+    report({ type: 'progress', step: `Replacing ${nodeWords(nodes)}`, fraction: 0 });
     lanes.lookAtReplacement(cache.id);
     await done;
   }
@@ -214,7 +214,7 @@ export function whyNotBack(
     if (!/^db\d+$/.test(database)) continue;
     const volatileHashes = Number(/keys_with_volatile_items=(\d+)/.exec(fields)?.[1] ?? 0);
     if (volatileHashes > 0) {
-      return `${volatileHashes} hashes have fields with a time to live, which ${toLine} cannot load`;
+      return `hashes have fields with a time to live (${volatileHashes} of them), which ${toLine} cannot load`;
     }
     if (sharding && database !== 'db0' && toLine !== '9.1') {
       return `there are keys in database ${database.slice(2)}, and Valkey ${toLine} has only database 0 in cluster mode`;
@@ -223,17 +223,24 @@ export function whyNotBack(
   return null;
 }
 
+function nodeWords(nodes: readonly NodeRecord[]): string {
+  return nodes.length === 1 ? '1 node' : `${nodes.length} nodes`;
+}
+
 function startWords(cache: CacheRecord, { kind, toLine, nodes }: Wanted): [string, string] {
   const { engineVersion } = cache.spec;
   const { event } = REPLACEMENT_WORDS[kind].started;
   if (kind === 'upgrade') {
     return [
       event,
-      `cache ${cache.name} is taken from Valkey ${engineVersion} to ${toLine}: ${nodes.length} nodes are replaced`,
+      `cache ${cache.name} is taken from Valkey ${engineVersion} to ${toLine}: ${nodeWords(nodes)} ${nodes.length === 1 ? 'is' : 'are'} replaced`,
     ];
   }
   if (kind === 'replace') {
     return [event, `node ${nodes[0]!.id} of cache ${cache.name} is replaced`];
   }
-  return [event, `the ${nodes.length} nodes of cache ${cache.name} are restarted`];
+  return [
+    event,
+    `${nodeWords(nodes)} of cache ${cache.name} ${nodes.length === 1 ? 'is' : 'are'} restarted`,
+  ];
 }

@@ -106,6 +106,7 @@ export interface CacheChange {
   readonly shardsMaximum?: number;
   readonly replicas?: number;
   readonly deadlineMs?: number;
+  readonly nearCache?: boolean;
   readonly limits?: Partial<CacheSpec['limits']>;
 }
 

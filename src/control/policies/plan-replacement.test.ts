@@ -54,6 +54,14 @@ suite('planReplacement', () => {
     assert.deepEqual(steps(view(nodes)), []);
   });
 
+  test('a shard in which something else is under way is waited for, and named', () => {
+    const busy = { ...view([]).shards[0]!, nodes: [primary('old1'), node('old2')], settled: false };
+    const plan = planReplacement(view([], { shards: [busy] }));
+    assert.deepEqual(plan.steps, []);
+    assert.deepEqual(plan.waitingFor, [0]);
+    assert.deepEqual(planReplacement(view([primary('old1'), node('old2')])).waitingFor, []);
+  });
+
   test('then one does, and then the old ones leave', () => {
     assert.deepEqual(steps(view([primary('old1'), node('old2'), node('new1'), node('new2')])), [
       { kind: 'planned-failover', nodeId: 'new1', primaryId: 'old1' },

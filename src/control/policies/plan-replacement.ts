@@ -67,6 +67,8 @@ export interface ReplacementPlan {
   /** Nodes that are where they should be, of all that there should be: for a progress bar. */
   readonly readyNodes: number;
   readonly allNodes: number;
+  /** Shards whose turn it is, with something else under way in them that is waited for. */
+  readonly waitingFor: readonly number[];
 }
 
 /** A shard with the nodes that stay and those that go told apart. */
@@ -91,6 +93,7 @@ export function planReplacement(view: ReplacementView): ReplacementPlan {
     failure,
     readyNodes: splits.reduce((sum, each) => sum + readyNodes(each), 0),
     allNodes: splits.reduce((sum, { shard }) => sum + shard.copies, 0),
+    waitingFor: active.filter(({ shard }) => !shard.settled).map(({ shard }) => shard.shard),
   };
 }
 
