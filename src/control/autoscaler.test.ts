@@ -4,14 +4,25 @@ import { pino } from 'pino';
 import { Autoscaler, type AutoscalerDependencies } from './autoscaler.ts';
 import { insertCache, storedCache } from './fixtures/stored-cache.ts';
 import { DEFAULT_PLANNER_PARAMS } from './policies/planner-params.ts';
+import type { PlannedStep } from './step.ts';
+import { stepWords } from './step-words.ts';
 import type { Store } from './store.ts';
 
-function autoscalerOf(store: Store): Autoscaler {
+function autoscalerOf(store: Store, started: string[] = []): Autoscaler {
   return new Autoscaler({
     store,
-    fleet: { isAlive: () => true, state: () => 'online' },
+    fleet: {
+      isAlive: () => true,
+      state: () => 'online',
+      isOnLostHost: (id: string) => store.node(id)?.hostId === 'lost',
+    },
     pool: { status: () => [], resize: () => undefined },
-    jobs: { running: () => [], resting: () => [], isOccupied: () => false, start: () => undefined },
+    jobs: {
+      running: () => [],
+      resting: () => [],
+      isOccupied: () => false,
+      start: (_cache: unknown, { step }: PlannedStep) => started.push(stepWords(step)),
+    },
     journal: { event: () => undefined },
     log: pino({ level: 'silent' }),
     heat: () => null,
@@ -61,5 +72,17 @@ suite('the autoscaler', () => {
   test('what the hosts have is worked out once for all caches', async (t) => {
     const { readsOfAll } = await plan(t, '{}');
     assert.equal(readsOfAll, 1);
+  });
+
+  test('a node that was leaving is taken out, once its host is there', async (t) => {
+    const { store } = storedCache(t);
+    const started: string[] = [];
+    const autoscaler = autoscalerOf(store, started);
+    store.updateNode('n0-1', { leaving: true });
+    store.updateNode('n1-1', { leaving: true, hostId: 'lost' });
+    autoscaler.plan();
+    await autoscaler.stop();
+    const removals = started.filter((words) => words.startsWith('remove-node'));
+    assert.deepEqual(removals, ['remove-node n0-1']);
   });
 });

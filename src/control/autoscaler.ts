@@ -159,7 +159,7 @@ export class Autoscaler {
 
   /** What was begun before, and has nobody who does it now. */
   #goOn(cache: CacheRecord): void {
-    const { store, jobs } = this.#deps;
+    const { store, jobs, fleet } = this.#deps;
     const idle = (shard: number) =>
       !jobs.isOccupied(cache.id, shard) && !jobs.resting(cache.id, Date.now()).includes(shard);
     for (const { shard, state, replicas, maxmemoryBytes } of store.shards.of(cache.id)) {
@@ -170,7 +170,8 @@ export class Autoscaler {
       });
     }
     for (const node of store.nodes(cache.id)) {
-      if (!node.leaving || !idle(node.shard)) continue;
+      // On a lost host nothing can be ended: it would only keep its shard from other work.
+      if (!node.leaving || fleet.isOnLostHost(node.id) || !idle(node.shard)) continue;
       jobs.start(cache, {
         step: { kind: 'remove-node', nodeId: node.id, why: 'it was being taken out' },
         reason: `node ${node.id} is on its way out`,

@@ -62,3 +62,25 @@ test('time in which this process was held up is not counted', async (t) => {
   // What was counted of it: the tick that was waiting when it began.
   assert.ok(node.silentMs - silentMs < tookMs - heldUpMs + 1_000);
 });
+
+test('what comes to be known after the stop is told to nobody', async (t) => {
+  const node = new SilentNode();
+  const { promise: asked, resolve: isAsked } = Promise.withResolvers<void>();
+  const { promise: answer, resolve: answers } = Promise.withResolvers<readonly []>();
+  const pulses = new PulseWatch({
+    nodes: () => [node as unknown as FleetNode],
+    activity: () => {
+      isAsked();
+      return answer;
+    },
+    log: pino({ level: 'silent' }),
+  });
+  pulses.start();
+  t.after(() => pulses.stop());
+  await asked;
+  const told = node.clocks.length;
+  pulses.stop();
+  answers([]);
+  await delay(50);
+  assert.equal(node.clocks.length, told);
+});

@@ -80,6 +80,8 @@ export class PulseWatch {
       this.#parts.log.warn({ err: error }, 'no host says what its nodes do');
     }
     this.#looking = false;
+    // Whoever is told next may be gone with what it writes to.
+    if (this.#timer === null) return;
     const byNode = new Map(activities.map((activity) => [activity.nodeId, activity]));
     for (const node of owing) node.feel(clockMs, byNode.get(node.id) ?? null);
   }

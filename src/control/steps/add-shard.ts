@@ -6,7 +6,9 @@
  * Slots come to it afterwards (move-slots). Its replicas follow before that, so that nothing which is moved here is ever
  * without the copies that the cache asks for. Run again, it goes on from what is there.
  */
+import { randomBytes } from 'node:crypto';
 import { CLUSTER_NODE_TIMEOUT_MS } from '../../engine/node-config.ts';
+import { NodeError } from '../../engine/node-error.ts';
 import { parseInfo } from '../node-observation.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
@@ -56,28 +58,48 @@ export async function addShard(
 
 /** The node of this shard that is the `copy`th, with a process. */
 async function ensureNode(context: StepContext, shard: number, copy: number): Promise<NodeRecord> {
-  const { store, fleet, cache, signal } = context;
+  const { store, cache } = context;
   const role = copy === 0 ? 'primary' : 'replica';
   const there = store
     .nodes(cache.id)
     .filter((node) => node.shard === shard && node.role === role && !node.leaving);
   const node = there[copy === 0 ? 0 : copy - 1];
-  if (node === undefined) {
-    const id = newNodeId(
-      cache.name,
-      `${cache.id.slice(0, 4)}-${String(shard).padStart(4, '0')}-${copy}`,
-    );
-    return provisionNode(context, { id, shard, role, engineLine: cache.spec.engineVersion });
-  }
-  if (!fleet.isAlive(node.id)) {
-    // It owned nothing, so there is nothing to keep: it begins as a stranger.
-    store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
-    fleet.files.forgetIdentity(node.id);
+  if (node !== undefined && (await comesToRun(context, node))) return store.node(node.id)!;
+  const place = `${cache.id.slice(0, 4)}-${String(shard).padStart(4, '0')}-${copy}`;
+  // Of one that was given up there may be something left under its name.
+  const again = node === undefined ? '' : `-${randomBytes(2).toString('hex')}`;
+  const id = newNodeId(cache.name, `${place}${again}`);
+  return provisionNode(context, { id, shard, role, engineLine: cache.spec.engineVersion });
+}
+
+/** False: it cannot run where it is, and is given up. It owned nothing, so there is nothing to keep. */
+async function comesToRun(context: StepContext, node: NodeRecord): Promise<boolean> {
+  const { store, fleet, ports, cache, signal } = context;
+  if (fleet.isOnLostHost(node.id)) return leaveBehind(context, node);
+  if (fleet.isAlive(node.id)) return true;
+  // It begins as a stranger.
+  store.updateNode(node.id, { identity: 'none', clusterNodeId: null });
+  fleet.files.forgetIdentity(node.id);
+  try {
     await fleet.start(cache, node, { replicaOf: null, signal });
-    const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
-    store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error;
+    if (error.code === 'HOST_UNREACHABLE') return leaveBehind(context, node);
+    if (error.code !== 'NODE_PORT_IN_USE') throw error;
+    await fleet.remove(node.id, 0);
+    store.deleteNode(node.id);
+    ports.release([node.port, node.busPort]);
+    return false;
   }
-  return store.node(node.id)!;
+  const clusterNodeId = String(await fleet.call(node.id, ['CLUSTER', 'MYID']));
+  store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
+  return true;
+}
+
+/** Whether it runs nobody knows: it is taken out when its host is there again. */
+function leaveBehind({ store }: StepContext, node: NodeRecord): false {
+  store.updateNode(node.id, { leaving: true });
+  return false;
 }
 
 async function enter(context: StepContext, primary: NodeRecord): Promise<void> {
