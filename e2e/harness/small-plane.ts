@@ -85,6 +85,7 @@ export class SmallPlane {
         cache: () => Promise.resolve({}),
         shard: (cacheId, shard, lane, signal) => keeper.run(cacheId, shard, lane, signal),
         replacement: () => Promise.resolve({}),
+        host: () => Promise.resolve({}),
       },
       this.#log,
     );

@@ -33,10 +33,12 @@ const failoverSchema = z.strictObject({ shard: z.int().min(0) });
 
 const parallelShards = z.int().min(1).max(500).default(1);
 const upgradeSchema = z.strictObject({ engineVersion: z.string().max(64), parallelShards });
+const removeHostSchema = z.strictObject({ dead: z.boolean().default(false) });
 const restartSchema = z.strictObject({ parallelShards });
 
 type CacheParams = { Params: { name: string } };
 type NodeParams = { Params: { name: string; node: string } };
+type HostParams = { Params: { host: string } };
 type UserParams = { Params: { name: string; user: string } };
 type EngineParams = { Params: { line: string } };
 
@@ -103,6 +105,16 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminRoutesDepen
   app.delete<UserParams>('/v1/caches/:name/users/:user', async ({ params }, reply) => {
     await control.removeUser(params.name, params.user);
     return reply.code(204).send();
+  });
+
+  app.get('/v1/hosts', () => control.hosts());
+  app.post<HostParams>('/v1/hosts/:host/drain', ({ params }, reply) =>
+    stream(reply, (report) => control.drainHost(params.host, report)),
+  );
+  app.post<HostParams>('/v1/hosts/:host/undrain', ({ params }) => control.undrainHost(params.host));
+  app.post<HostParams>('/v1/hosts/:host/remove', ({ params, body }, reply) => {
+    const { dead } = check(removeHostSchema, body ?? {});
+    return stream(reply, (report) => control.removeHost(params.host, dead, report));
   });
 
   app.get('/v1/engines', () => control.engines());

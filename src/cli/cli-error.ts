@@ -24,7 +24,7 @@ export const EXIT_CODE_MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, string
   OK: 'done',
   FAILED: 'failed, for a reason the message gives',
   USAGE: 'the command line or the specification is wrong',
-  NOT_FOUND: 'no such cache, user, shard, node or engine',
+  NOT_FOUND: 'no such cache, user, shard, node, host or engine',
   NOT_RUNNING: 'no daemon runs on this data directory (springtide up)',
   CONFLICT: 'already exists, or in use (a name, a port, an engine)',
   ENGINE_MISSING: 'the engine or one of its tools is not installed',

@@ -4,11 +4,13 @@ import { EXIT_CODES, type CliErrorCode } from './cli-error.ts';
 const BY_CODE: Readonly<Record<string, CliErrorCode>> = {
   ServerlessCacheNotFoundFault: 'NOT_FOUND',
   UserNotFound: 'NOT_FOUND',
+  HostNotFound: 'NOT_FOUND',
   ShardNotFound: 'NOT_FOUND',
   ServerlessCacheAlreadyExistsFault: 'CONFLICT',
   UserAlreadyExists: 'CONFLICT',
   InvalidServerlessCacheStateFault: 'CONFLICT',
   InvalidUserStateFault: 'CONFLICT',
+  InvalidHostState: 'CONFLICT',
   PortInUse: 'CONFLICT',
   DiskFull: 'DISK',
   InvalidParameterValue: 'USAGE',

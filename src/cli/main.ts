@@ -16,6 +16,7 @@ import { registerEvents } from './events.ts';
 import { registerExplain } from './explain.ts';
 import { registerFailover } from './failover.ts';
 import { registerHeat } from './heat.ts';
+import { registerHost } from './host.ts';
 import { registerList } from './list.ts';
 import { registerLogs } from './logs.ts';
 import { asSentence } from './sentence.ts';
@@ -45,6 +46,7 @@ const COMMANDS = [
   registerUpgrade,
   registerReplace,
   registerRestart,
+  registerHost,
   registerEvents,
   registerLogs,
   registerEngine,

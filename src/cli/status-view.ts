@@ -1,5 +1,6 @@
 /** The lines of `springtide status`: pure functions of what the API said. */
 import type { CacheStatus, NodeStatus, ProxyStatus, SystemStatus } from '../model/admin-api.ts';
+import { THIS_MACHINE } from '../model/host-spec.ts';
 import { COMMAND_GROUPS } from '../model/usage.ts';
 import { describeShape, keyCount, paintState, plural, usedMemoryBytes } from './cache-words.ts';
 import { formatAge, formatBytes, formatCount, formatMicros } from '../lib/human-units.ts';
@@ -136,12 +137,14 @@ function latencyTable(
 }
 
 function nodeTable(cache: CacheStatus, terminal: Terminal): string[] {
+  const isSpread = cache.nodes.some((node) => node.hostId !== THIS_MACHINE.id);
   const columns: Column[] = [
     { title: 'NODE' },
     { title: 'SHARD', align: 'right' },
     { title: 'ROLE' },
     { title: 'STATE' },
     { title: 'VERSION' },
+    ...(isSpread ? [{ title: 'ZONE' }, { title: 'HOST' }] : []),
     { title: 'ADDRESS' },
     { title: 'PID', align: 'right' },
     { title: 'KEYS', align: 'right' },
@@ -157,6 +160,7 @@ function nodeTable(cache: CacheStatus, terminal: Terminal): string[] {
       node.role,
       terminal.paint(NODE_STYLES[node.state] ?? 'yellow', node.state),
       node.engineVersion,
+      ...(isSpread ? [node.zone, node.hostId] : []),
       `${node.host}:${node.port}`,
       node.pid === null ? '-' : String(node.pid),
       node.keys === null ? '-' : formatCount(node.keys),

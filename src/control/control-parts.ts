@@ -3,6 +3,7 @@
  *
  *   API -> ControlPlane -> CacheAdmin, UserAdmin, ReplacementAdmin -> Store (intent)
  *                       -> Lanes -> CacheLifecycle, ShardKeeper, NodeReplacement -> policies -> steps -> Fleet -> nodes
+ *                       -> HostAdmin -> Lanes -> HostDrain -> ReplacementAdmin
  *                       -> Autoscaler -> planCapacity -> JobBoard -> steps
  *                       -> ProxyFleet -> proxies -> HeatBoard
  *   nodes, proxies -> NodeNews -> Lanes
@@ -19,6 +20,8 @@ import { Engines, type EnginesOptions } from './engines.ts';
 import { Fleet } from './fleet.ts';
 import { FunctionKeeper } from './function-keeper.ts';
 import { HeatBoard } from './heat-board.ts';
+import { HostAdmin } from './host-admin.ts';
+import { HostDrain } from './host-drain.ts';
 import { Hosts } from './hosts.ts';
 import { JobBoard } from './job-board.ts';
 import { Journal, logStateSaved } from './journal.ts';
@@ -94,6 +97,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
       cache: (cacheId, lane, signal) => lifecycle.run(cacheId, lane, signal),
       shard: (cacheId, shard, lane, signal) => shards.run(cacheId, shard, lane, signal),
       replacement: (cacheId, lane, signal) => replacement.run(cacheId, lane, signal),
+      host: (hostId) => drain.run(hostId),
     },
     log,
   );
@@ -145,7 +149,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     journal,
     log,
     heat: (cacheId) => heat.heat(cacheId),
-    hosts: () => hosts.capacities(),
+    hosts: async () => (await hosts.capacities()).filter(({ id }) => !store.drains.has(id)),
     watchSlots: (cache, slots) => heat.watchSlots(cache, slots),
     params: plannerParams(options.scaleInAfterMs),
   });
@@ -177,6 +181,17 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     waiters,
     publish: () => proxies.publish(),
   });
+  const drain = new HostDrain({
+    store,
+    fleet,
+    ports,
+    lanes,
+    journal,
+    waiters,
+    leaveHost: (cacheName, hostId) => replacements.leaveHost(cacheName, hostId),
+    publish: () => proxies.publish(),
+  });
+  const hostAdmin = new HostAdmin({ caches: lookup, store, fleet, lanes, journal, waiters });
   const lifecycle = new CacheLifecycle({
     store,
     fleet,
@@ -232,6 +247,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     fleet,
     functions,
     heat,
+    hostAdmin,
     jobs,
     journal,
     lanes,

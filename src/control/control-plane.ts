@@ -9,6 +9,7 @@ import type {
   CacheStatus,
   CapacityReport,
   EngineStatus,
+  HostStatus,
   ProxyStatus,
   UserChange,
   UpgradeRequest,
@@ -76,6 +77,7 @@ export class ControlPlane {
       if (cache?.formed) this.#lookAtShards(id);
       this.#parts.lanes.lookAtReplacement(id);
     }
+    this.#parts.hostAdmin.start();
   }
 
   /**
@@ -196,6 +198,27 @@ export class ControlPlane {
   async restart(name: string, parallelShards: number, report: Report): Promise<CacheStatus> {
     await this.#parts.replacements.restart(name, parallelShards, report);
     return this.cache(name);
+  }
+
+  // Hosts
+
+  hosts(): Promise<HostStatus[]> {
+    return this.#parts.hostAdmin.list();
+  }
+
+  /** Puts nodes on other hosts in the places of a host's own; resolves when it has none. @throws ControlError */
+  drainHost(hostId: string, report: Report): Promise<void> {
+    return this.#parts.hostAdmin.drain(hostId, report);
+  }
+
+  /** Has a host take nodes again. @throws ControlError */
+  undrainHost(hostId: string): Promise<HostStatus> {
+    return this.#parts.hostAdmin.undrain(hostId);
+  }
+
+  /** Takes the nodes of a lost host as dead; resolves when others are in their places. @throws ControlError */
+  removeHost(hostId: string, dead: boolean, report: Report): Promise<void> {
+    return this.#parts.hostAdmin.remove(hostId, dead, report);
   }
 
   // Users

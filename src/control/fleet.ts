@@ -105,6 +105,23 @@ export class Fleet {
     }
   }
 
+  /**
+   * Nodes of a host that is taken as dead are no longer nodes: others have their places. Whatever runs there under their
+   * names is ended as soon as the host can be reached.
+   */
+  giveUpHost(
+    hostId: string,
+    nodes: readonly NodeRecord[],
+    successors: readonly NodeRecord[],
+  ): void {
+    for (const { id } of nodes) {
+      this.#nodes.get(id)?.died();
+      this.#nodes.delete(id);
+    }
+    for (const { id } of successors) this.#node(id);
+    this.#unlisted = new Set([...this.#unlisted, hostId]);
+  }
+
   /** Where a node listens. @throws NodeError HOST_UNKNOWN */
   address(node: Pick<NodeRecord, 'hostId'>): string {
     return this.hosts.address(node.hostId);

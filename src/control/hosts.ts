@@ -58,6 +58,21 @@ export class Hosts {
     return this.#lost.has(hostId);
   }
 
+  /** Hosts that take new nodes: they can be reached, and are not being emptied. */
+  open(store: Store): Host[] {
+    return this.all.filter(({ id }) => !this.isLost(id) && !store.drains.has(id));
+  }
+
+  /** Those of these hosts that are as far from the copies of a shard as the first one is. */
+  asFarApart(hostIds: readonly string[], shardHosts: readonly string[]): string[] {
+    const zoneOf = new Map(hostIds.map((id) => [id, this.get(id).zone]));
+    const copiesNear = (id: string) => {
+      const inZone = shardHosts.filter((other) => zoneOf.get(other) === zoneOf.get(id));
+      return `${inZone.length} ${shardHosts.filter((other) => other === id).length}`;
+    };
+    return hostIds.filter((id) => copiesNear(id) === copiesNear(hostIds[0]!));
+  }
+
   /** Does something on a host, and takes from its outcome whether the host is there. */
   async on<T>(hostId: string, work: (host: Host) => Promise<T>): Promise<T> {
     const host = this.get(hostId);
@@ -140,40 +155,47 @@ export class Hosts {
    *
    * @param shardHosts hosts of the nodes that its shard has already
    * @param planned nodes that are about to be made beside those of the store
+   * @param leavingHosts hosts of the nodes whose places the new ones take
    */
   rank(
     store: Store,
     role: 'primary' | 'replica',
     shardHosts: readonly string[],
     planned: readonly { readonly hostId: string; readonly role: 'primary' | 'replica' }[] = [],
+    leavingHosts: readonly string[] = [],
   ): string[] {
     const nodes = [...store.nodes().filter(({ leaving }) => !leaving), ...planned];
     const warm = store.warm.all();
-    const hosts = this.all
-      .filter(({ id }) => !this.isLost(id))
-      .map(({ id, zone, cores }): RankedHost => {
-        const here = nodes.filter(({ hostId }) => hostId === id);
-        return {
-          id,
-          zone,
-          cores,
-          busy: 0,
-          nodes: here.length + warm.filter(({ hostId }) => hostId === id).length,
-          primaries: here.filter((node) => node.role === 'primary').length,
-        };
-      });
-    return rankHosts(hosts, role, shardHosts).map(({ id }) => id);
+    const hosts = this.open(store).map(({ id, zone, cores }): RankedHost => {
+      const here = nodes.filter(({ hostId }) => hostId === id);
+      return {
+        id,
+        zone,
+        cores,
+        busy: 0,
+        nodes: here.length + warm.filter(({ hostId }) => hostId === id).length,
+        primaries: here.filter((node) => node.role === 'primary').length,
+      };
+    });
+    return rankHosts(hosts, role, shardHosts, leavingHosts).map(({ id }) => id);
   }
 
   /**
    * The best host for a new node.
    *
-   * @throws NodeError HOST_UNREACHABLE when none can be reached
+   * @throws NodeError HOST_UNREACHABLE when none takes nodes
    */
   place(...placement: Parameters<Hosts['rank']>): string {
     const [best] = this.rank(...placement);
     if (best !== undefined) return best;
-    throw new NodeError('HOST_UNREACHABLE', 'No host can be reached.');
+    throw new NodeError('HOST_UNREACHABLE', `No host takes nodes: ${this.whyClosed(this.all)}.`);
+  }
+
+  /** Of hosts that take no nodes, why. */
+  whyClosed(hosts: readonly Host[]): string {
+    return hosts
+      .map(({ id }) => `${id} ${this.isLost(id) ? 'cannot be reached' : 'is drained'}`)
+      .join(', ');
   }
 
   #isLost(hostId: string): void {

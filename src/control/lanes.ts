@@ -5,6 +5,8 @@
  *   cache:ID        creation, users, deletion     CacheLifecycle
  *   shard:ID:N      failover, healing             ShardKeeper
  *   replacement:ID  new nodes for old ones        NodeReplacement
+ *
+ * And one for each host that is emptied: host:ID, HostDrain.
  */
 import type { Logger } from 'pino';
 import { KeyedQueue, type RunResult } from './keyed-queue.ts';
@@ -15,6 +17,7 @@ export interface LaneRuns {
   cache(cacheId: string, lane: string, signal: AbortSignal): Promise<RunResult>;
   shard(cacheId: string, shard: number, lane: string, signal: AbortSignal): Promise<RunResult>;
   replacement(cacheId: string, lane: string, signal: AbortSignal): Promise<RunResult>;
+  host(hostId: string): Promise<RunResult>;
 }
 
 export interface LookOptions {
@@ -32,6 +35,7 @@ export class Lanes {
       (lane, signal) => {
         const [kind, cacheId = '', shard] = lane.split(':');
         if (kind === 'cache') return runs.cache(cacheId, lane, signal);
+        if (kind === 'host') return runs.host(cacheId);
         if (kind === 'replacement') return runs.replacement(cacheId, lane, signal);
         return runs.shard(cacheId, Number(shard), lane, signal);
       },
@@ -65,6 +69,10 @@ export class Lanes {
 
   lookAtReplacement(cacheId: string): void {
     this.#queue.add(replacementLane(cacheId));
+  }
+
+  lookAtHost(hostId: string): void {
+    this.#queue.add(`host:${hostId}`);
   }
 
   /** Ends what runs for the cache's shards and nodes; resolves when nothing of it is left. */

@@ -37,7 +37,7 @@ interface Wanted {
 }
 
 /** What a node needs beside its data. */
-const NODE_OVERHEAD_BYTES = 64 * 1024 ** 2;
+export const NODE_OVERHEAD_BYTES = 64 * 1024 ** 2;
 
 export class ReplacementAdmin {
   readonly #deps: ReplacementAdminDependencies;
@@ -84,6 +84,18 @@ export class ReplacementAdmin {
     // The others of its shard stay: its copies are counted with them.
     const wanted = { kind: 'replace', toLine: node.engineLine, nodes: [node] } as const;
     await this.#begin(cache, { ...wanted, parallelShards: 1 }, report);
+  }
+
+  /** Replaces nodes of a cache that are on a host which takes none any more. @throws ControlError */
+  async leaveHost(name: string, hostId: string): Promise<void> {
+    const cache = this.#changeable(name);
+    const there = this.#nodes(cache).filter((node) => node.hostId === hostId);
+    // After an upgrade that was given up there may be two lines; the other one's turn is the next time.
+    const toLine = there[0]?.engineLine;
+    if (toLine === undefined) return;
+    const nodes = there.filter(({ engineLine }) => engineLine === toLine);
+    const wanted = { kind: 'drain', toLine, nodes, parallelShards: 1 } as const;
+    await this.#begin(cache, wanted, () => undefined);
   }
 
   /** Replaces all nodes, shard by shard, by new ones with the settings of today. @throws ControlError */
@@ -155,8 +167,7 @@ export class ReplacementAdmin {
     const nodeBytes = Math.max(
       ...nodes.map(({ id }) => fleet.observation(id)?.usedMemoryBytes ?? 0),
     );
-    const hosts = fleet.hosts.all.filter(({ id }) => !fleet.hosts.isLost(id));
-    const capacities = await Promise.all(hosts.map((host) => host.capacity()));
+    const capacities = await Promise.all(fleet.hosts.open(store).map((host) => host.capacity()));
     const freeMemoryBytes = capacities.reduce((sum, each) => sum + each.freeMemoryBytes, 0);
     const shards = Math.min(parallelShards, new Set(nodes.map(({ shard }) => shard)).size);
     const room = Math.floor(freeMemoryBytes / ((nodeBytes + NODE_OVERHEAD_BYTES) * shards));
@@ -234,6 +245,12 @@ function startWords(cache: CacheRecord, { kind, toLine, nodes }: Wanted): [strin
     return [
       event,
       `cache ${cache.name} is taken from Valkey ${engineVersion} to ${toLine}: ${nodeWords(nodes)} ${nodes.length === 1 ? 'is' : 'are'} replaced`,
+    ];
+  }
+  if (kind === 'drain') {
+    return [
+      event,
+      `${nodes.length} nodes of cache ${cache.name} are replaced by nodes on other hosts: ${nodes[0]!.hostId} is drained`,
     ];
   }
   if (kind === 'replace') {

@@ -3,7 +3,7 @@ import type { EngineLine } from '../model/cache-spec.ts';
 import type { StateFile } from './state-file.ts';
 import type { Row } from './store-records.ts';
 
-export type ReplacementKind = 'upgrade' | 'replace' | 'restart';
+export type ReplacementKind = 'upgrade' | 'replace' | 'restart' | 'drain';
 
 export interface ReplacementRecord {
   readonly cacheId: string;

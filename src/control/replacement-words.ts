@@ -31,4 +31,10 @@ export const REPLACEMENT_WORDS: Readonly<Record<ReplacementKind, ReplacementWord
     done: { event: 'restart-done' },
     failed: { event: 'restart-failed' },
   },
+  drain: {
+    noun: 'the move to other hosts',
+    started: { event: 'replacement-started' },
+    done: { event: 'replacement-done' },
+    failed: { event: 'replacement-failed' },
+  },
 };

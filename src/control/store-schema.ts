@@ -137,4 +137,13 @@ export const MIGRATIONS: readonly string[] = [
     started_at_ms INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE host_drains (
+    host_id TEXT PRIMARY KEY,
+    dead INTEGER NOT NULL,
+    nodes INTEGER NOT NULL,
+    started_at_ms INTEGER NOT NULL,
+    drained_at_ms INTEGER
+  ) STRICT;
+  `,
 ];

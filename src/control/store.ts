@@ -8,6 +8,7 @@
  * The file holds secrets and is 0600.
  */
 import type { CacheUser } from '../model/user.ts';
+import { DrainTable } from './drain-table.ts';
 import { EventLog } from './event-log.ts';
 import { ReplacementTable } from './replacement-table.ts';
 import { ShardTable } from './shard-table.ts';
@@ -69,6 +70,7 @@ export class Store {
   readonly shards: ShardTable;
   readonly warm: WarmTable;
   readonly replacements: ReplacementTable;
+  readonly drains: DrainTable;
   readonly #file: StateFile;
 
   /**
@@ -84,6 +86,7 @@ export class Store {
     this.shards = new ShardTable(this.#file);
     this.warm = new WarmTable(this.#file);
     this.replacements = new ReplacementTable(this.#file);
+    this.drains = new DrainTable(this.#file);
   }
 
   close(): void {

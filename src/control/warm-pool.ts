@@ -109,6 +109,9 @@ export class WarmPool {
   /** Starts or ends warm nodes, in parallel, until there are as many of each class as it says; of a class not named none. */
   resize(wanted: readonly (WarmClass & { readonly count: number })[]): void {
     if (this.#stopped) return;
+    for (const { record } of this.#ready.values()) {
+      if (this.#deps.store.drains.has(record.hostId)) this.#drop(record);
+    }
     const counts = new Map(wanted.map((one) => [keyOf(one), one.count]));
     for (const one of wanted) {
       const have = this.#of(one).length + this.#startingOf(one);
@@ -123,13 +126,14 @@ export class WarmPool {
   /**
    * Gives a ready node away; from now on it is the caller's.
    *
-   * @param prefer smaller is better; among equals the oldest
-   * @returns null when none is ready
+   * @param hostIds where it may be, best first; among those of a host the oldest
+   * @returns null when none is ready there
    */
-  take(wanted: WarmClass, prefer: (hostId: string) => number = () => 0): WarmNode | null {
-    const [best] = this.#of(wanted).sort(
-      (a, b) => prefer(a.record.hostId) - prefer(b.record.hostId),
-    );
+  take(wanted: WarmClass, hostIds: readonly string[]): WarmNode | null {
+    const rankOf = ({ record }: WarmNode) => hostIds.indexOf(record.hostId);
+    const [best] = this.#of(wanted)
+      .filter((node) => rankOf(node) >= 0)
+      .sort((a, b) => rankOf(a) - rankOf(b));
     if (best === undefined) return null;
     this.#ready.delete(best.record.id);
     return best;

@@ -6,6 +6,7 @@ import { suite, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { findEngine, installEngine } from '../engine/catalogue.ts';
+import { LOCAL_HOST_ID } from '../engine/host.ts';
 import { LocalHost } from '../engine/local-host.ts';
 import { defaultEngineDir } from '../model/data-dir.ts';
 import { Hosts } from './hosts.ts';
@@ -14,6 +15,7 @@ import { Store } from './store.ts';
 import { WarmPool } from './warm-pool.ts';
 
 const CLASS = { engineLine: '9.1', databases: 16 } as const;
+const HERE = [LOCAL_HOST_ID];
 const log = pino({ level: 'silent' });
 
 async function until(what: string, holds: () => boolean): Promise<void> {
@@ -79,11 +81,12 @@ suite('the warm pool', () => {
     const { pool } = await poolFor(t);
     pool.resize([{ ...CLASS, count: 1 }]);
     await until('one ready', () => ready(pool) === 1);
-    assert.equal(pool.take({ engineLine: '8.1', databases: 16 }), null);
-    assert.equal(pool.take({ engineLine: '9.1', databases: 4 }), null);
-    const taken = pool.take(CLASS);
+    assert.equal(pool.take({ engineLine: '8.1', databases: 16 }, HERE), null);
+    assert.equal(pool.take({ engineLine: '9.1', databases: 4 }, HERE), null);
+    assert.equal(pool.take(CLASS, ['elsewhere']), null);
+    const taken = pool.take(CLASS, HERE);
     assert.ok(taken !== null);
-    assert.equal(pool.take(CLASS), null);
+    assert.equal(pool.take(CLASS, HERE), null);
     assert.equal(await taken.admin.call('PING'), 'PONG');
     await pool.giveUp(taken);
     assert.deepEqual(pool.status(), []);
@@ -94,7 +97,7 @@ suite('the warm pool', () => {
     pool.resize([{ ...CLASS, count: 2 }]);
     await until('two ready', () => ready(pool) === 2);
     // Half taken: it has a cache's users already, and the daemon was killed before it was written down.
-    const taken = pool.take(CLASS)!;
+    const taken = pool.take(CLASS, HERE)!;
     await taken.admin.call('ACL', 'SETUSER', 'springtide-system', 'resetpass', '>other');
     taken.admin.close();
     const next = await again();

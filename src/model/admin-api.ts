@@ -17,6 +17,10 @@
  *   GET    /v1/caches/:name/users              UserStatus[]
  *   PUT    /v1/caches/:name/users/:user        UserChange (creates or modifies) -> UserStatus
  *   DELETE /v1/caches/:name/users/:user        204
+ *   GET    /v1/hosts                           HostStatus[]
+ *   POST   /v1/hosts/:id/drain                 { } -> NDJSON of Progress: its nodes are replaced by nodes on other hosts
+ *   POST   /v1/hosts/:id/undrain               { } -> HostStatus
+ *   POST   /v1/hosts/:id/remove                { dead: true } -> NDJSON of Progress: of one that is lost, with its nodes
  *   GET    /v1/engines                         EngineStatus[]
  *   POST   /v1/engines/:line                   -> NDJSON of Progress (installs)
  *   DELETE /v1/engines/:line                   204
@@ -200,6 +204,22 @@ export interface CacheEvent {
   /** `node-lost`, `failover`, `cache-created` ...: docs/operations.md has them all. */
   readonly kind: string;
   readonly message: string;
+}
+
+/** A machine that nodes run on. */
+export interface HostStatus {
+  readonly id: string;
+  readonly zone: string;
+  /** Where its nodes listen. */
+  readonly address: string;
+  /** `draining`: takes no nodes, and loses those it has. `drained`: has none. `removed`: was lost and is taken as dead. */
+  readonly state: 'reachable' | 'lost' | 'draining' | 'drained' | 'removed';
+  /** Of caches. */
+  readonly nodes: number;
+  readonly warmNodes: number;
+  readonly cores: number;
+  /** Null while it cannot be reached. */
+  readonly freeMemoryBytes: number | null;
 }
 
 export interface EngineStatus {

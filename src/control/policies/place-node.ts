@@ -31,15 +31,18 @@ export interface RankedHost {
 }
 
 /**
- * Best first: the copies of a shard apart, over zones and then over hosts; the primaries even over zones and then over
- * hosts, a core counting as a core, for they do most of the work; then where there is least.
+ * Best first: the copies of a shard apart, over zones and then over hosts; not where a node is that the new one takes
+ * the place of; the primaries even over zones and then over hosts, a core counting as a core, for they do most of the work;
+ * then where there is least.
  *
- * @param shardHosts hosts of the nodes that the shard has already, one entry a node
+ * @param shardHosts hosts of the nodes that the shard has already and keeps, one entry a node
+ * @param leavingHosts hosts of those that it does not keep
  */
 export function rankHosts<Host extends RankedHost>(
   hosts: readonly Host[],
   role: 'primary' | 'replica',
   shardHosts: readonly string[],
+  leavingHosts: readonly string[] = [],
 ): Host[] {
   const zoneOf = new Map(hosts.map(({ id, zone }) => [id, zone]));
   const inZone = (zone: string, what: 'nodes' | 'primaries') => {
@@ -55,6 +58,7 @@ export function rankHosts<Host extends RankedHost>(
       [
         copies((id) => zoneOf.get(id) === host.zone),
         copies((id) => id === host.id),
+        leavingHosts.filter((id) => id === host.id).length,
         ...(role === 'primary'
           ? [inZone(host.zone, 'primaries'), host.primaries / host.cores]
           : []),

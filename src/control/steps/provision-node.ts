@@ -25,24 +25,37 @@ export interface NewNode {
 /** @throws NodeError, EngineError; nothing is left behind then that the next try, or the next daemon, does not find */
 export async function provisionNode(context: StepContext, wanted: NewNode): Promise<NodeRecord> {
   const { cache, pool, fleet, store } = context;
-  const shardHosts = store
-    .nodes(cache.id)
-    .filter(({ shard, leaving }) => shard === wanted.shard && !leaving)
-    .map(({ hostId }) => hostId);
-  const hostIds = fleet.hosts.rank(store, wanted.role, shardHosts);
-  const rankOf = (hostId: string) =>
-    hostIds.includes(hostId) ? hostIds.indexOf(hostId) : hostIds.length;
+  const beside = neighbours(context, wanted.shard);
+  const hostIds = fleet.hosts.rank(store, wanted.role, beside.staying, [], beside.leaving);
+  // A warm one is a second sooner there; copies that are lost together are so for as long as they live.
+  const farthest = fleet.hosts.asFarApart(hostIds, beside.staying);
   const warm = cache.spec.sharding
-    ? pool.take({ engineLine: wanted.engineLine, databases: cache.spec.databases }, rankOf)
+    ? pool.take({ engineLine: wanted.engineLine, databases: cache.spec.databases }, farthest)
     : null;
-  if (warm === null) return startCold(context, wanted, shardHosts);
+  if (warm === null) return startCold(context, wanted, beside);
   try {
     return await adopt(context, wanted, warm);
   } catch (error) {
     context.log.warn({ node: warm.record.id, err: error }, 'a warm node cannot be used');
     await pool.giveUp(warm);
-    return startCold(context, wanted, shardHosts);
+    return startCold(context, wanted, beside);
   }
+}
+
+/** Hosts of a shard's other nodes: of those that it keeps, and of those that are being replaced. */
+interface Neighbours {
+  readonly staying: readonly string[];
+  readonly leaving: readonly string[];
+}
+
+function neighbours({ store, cache }: StepContext, shard: number): Neighbours {
+  const outgoing = new Set(store.replacements.get(cache.id)?.nodeIds);
+  const nodes = store.nodes(cache.id).filter((node) => node.shard === shard && !node.leaving);
+  const hostsOf = (some: readonly NodeRecord[]) => some.map(({ hostId }) => hostId);
+  return {
+    staying: hostsOf(nodes.filter(({ id }) => !outgoing.has(id))),
+    leaving: hostsOf(nodes.filter(({ id }) => outgoing.has(id))),
+  };
 }
 
 async function adopt(
@@ -84,10 +97,10 @@ async function adopt(
 async function startCold(
   context: StepContext,
   wanted: NewNode,
-  shardHosts: readonly string[],
+  beside: Neighbours,
 ): Promise<NodeRecord> {
   const { store, fleet, ports, cache, signal } = context;
-  const hostId = fleet.hosts.place(store, wanted.role, shardHosts);
+  const hostId = fleet.hosts.place(store, wanted.role, beside.staying, [], beside.leaving);
   const node = nodeRecord(context, wanted, {
     id: wanted.id,
     hostId,

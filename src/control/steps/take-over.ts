@@ -27,6 +27,8 @@ export async function takeOver(
     await fleet.call(node.id, ['REPLICAOF', 'NO', 'ONE'], COMMAND_TIMEOUT_MS);
   }
   context.refresh();
+  // Never run under its name: somebody said that the host of the one before it is dead.
+  const isSaid = step.deadNodeId !== null && store.node(step.deadNodeId)?.identity === 'none';
   const afterMs = step.deadNodeId === null ? 0 : fleet.goneForMs(step.deadNodeId);
   recordPrimary(context, node.shard, node.id);
   context.publish();
@@ -43,6 +45,6 @@ export async function takeOver(
   }
   context.event(
     'failover',
-    `node ${node.id} took over shard ${node.shard}${step.deadNodeId === null ? '' : ` from ${step.deadNodeId}, which died, ${seconds(afterMs)} after that was seen`}`,
+    `node ${node.id} took over shard ${node.shard}${step.deadNodeId === null ? '' : isSaid ? ', whose primary was on a host that is taken as dead' : ` from ${step.deadNodeId}, which died, ${seconds(afterMs)} after that was seen`}`,
   );
 }
