@@ -149,7 +149,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     journal,
     log,
     heat: (cacheId) => heat.heat(cacheId),
-    hosts: async () => (await hosts.capacities()).filter(({ id }) => !store.drains.has(id)),
+    hosts: () => hosts.capacities(store),
     watchSlots: (cache, slots) => heat.watchSlots(cache, slots),
     params: plannerParams(options.scaleInAfterMs),
   });

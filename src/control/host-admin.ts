@@ -164,9 +164,10 @@ export class HostAdmin {
   async #refuseWithoutRoom(host: Host, nodes: readonly NodeRecord[]): Promise<void> {
     if (nodes.length === 0) return;
     const { fleet } = this.#deps;
-    const others = this.#refuseWithoutHosts(host, nodes);
-    const capacities = await Promise.all(others.map((other) => other.capacity()));
-    const freeBytes = capacities.reduce((sum, { freeMemoryBytes }) => sum + freeMemoryBytes, 0);
+    this.#refuseWithoutHosts(host, nodes);
+    const freeBytes = (await fleet.hosts.capacities(this.#deps.store))
+      .filter(({ id }) => id !== host.id)
+      .reduce((sum, { capacity }) => sum + capacity.freeMemoryBytes, 0);
     const neededBytes = nodes.reduce(
       (sum, { id }) => sum + (fleet.observation(id)?.usedMemoryBytes ?? 0) + NODE_OVERHEAD_BYTES,
       0,
@@ -179,10 +180,9 @@ export class HostAdmin {
     );
   }
 
-  #refuseWithoutHosts({ id }: Host, nodes: readonly NodeRecord[]): Host[] {
+  #refuseWithoutHosts({ id }: Host, nodes: readonly NodeRecord[]): void {
     const { store, fleet } = this.#deps;
-    const others = fleet.hosts.open(store).filter((other) => other.id !== id);
-    if (others.length > 0) return others;
+    if (fleet.hosts.open(store).some((other) => other.id !== id)) return;
     const closed = fleet.hosts.all.filter((other) => other.id !== id);
     const why = closed.length === 0 ? 'it is the only one' : fleet.hosts.whyClosed(closed);
     throw new ControlError(

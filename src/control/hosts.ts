@@ -7,6 +7,7 @@ import type { Host, HostCapacity, HostedNode, NodeActivity, NodeEnd } from '../e
 import { NodeError } from '../engine/node-error.ts';
 import { rankHosts, type RankedHost } from './policies/place-node.ts';
 import type { Store } from './store.ts';
+import type { NodeRecord } from './store-records.ts';
 
 /** A machine and what it has. */
 export interface HostFigures {
@@ -14,6 +15,12 @@ export interface HostFigures {
   readonly zone: string;
   readonly capacity: HostCapacity;
 }
+
+/** A node whose place is chosen: what placement depends on. */
+export type PlacedNode = Pick<
+  NodeRecord,
+  'id' | 'cacheId' | 'shard' | 'role' | 'hostId' | 'leaving'
+>;
 
 export interface HostWatcher {
   /** It cannot be reached any more, or can again; after how long. */
@@ -27,6 +34,8 @@ export class Hosts {
   readonly #log: Logger;
   /** Since when. */
   readonly #lost = new Map<string, number>();
+  /** Nodes that are about to be written down. */
+  readonly #expected = new Map<string, PlacedNode>();
 
   /** The first is where the nodes of a data directory are that knew no hosts. */
   constructor(hosts: readonly [Host, ...Host[]], watcher: HostWatcher, log: Logger) {
@@ -61,6 +70,19 @@ export class Hosts {
   /** Hosts that take new nodes: they can be reached, and are not being emptied. */
   open(store: Store): Host[] {
     return this.all.filter(({ id }) => !this.isLost(id) && !store.drains.has(id));
+  }
+
+  /** Counts a node that is not in the store yet: of two that are placed at a time, the second knows of the first. */
+  expect(node: PlacedNode): Disposable {
+    this.#expected.set(node.id, node);
+    return { [Symbol.dispose]: () => void this.#expected.delete(node.id) };
+  }
+
+  /** Nodes that have a place: of the store, and those that are expected there. */
+  placed(store: Store): PlacedNode[] {
+    const nodes = store.nodes();
+    const known = new Set(nodes.map(({ id }) => id));
+    return [...nodes, ...[...this.#expected.values()].filter(({ id }) => !known.has(id))];
   }
 
   /** Those of these hosts that are as far from the copies of a shard as the first one is. */
@@ -103,11 +125,10 @@ export class Hosts {
     return { nodes: found.flat(), unreached };
   }
 
-  /** What the hosts that can be reached have. */
-  async capacities(): Promise<HostFigures[]> {
-    const asked = this.all.filter(({ id }) => !this.isLost(id));
+  /** What the hosts that take new nodes have. */
+  async capacities(store: Store): Promise<HostFigures[]> {
     const said = await Promise.allSettled(
-      asked.map(async ({ id, zone }) => ({
+      this.open(store).map(async ({ id, zone }) => ({
         id,
         zone,
         capacity: await this.on(id, (host) => host.capacity()),
@@ -164,7 +185,7 @@ export class Hosts {
     planned: readonly { readonly hostId: string; readonly role: 'primary' | 'replica' }[] = [],
     leavingHosts: readonly string[] = [],
   ): string[] {
-    const nodes = [...store.nodes().filter(({ leaving }) => !leaving), ...planned];
+    const nodes = [...this.placed(store).filter(({ leaving }) => !leaving), ...planned];
     const warm = store.warm.all();
     const hosts = this.open(store).map(({ id, zone, cores }): RankedHost => {
       const here = nodes.filter(({ hostId }) => hostId === id);

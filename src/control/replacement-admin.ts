@@ -167,8 +167,8 @@ export class ReplacementAdmin {
     const nodeBytes = Math.max(
       ...nodes.map(({ id }) => fleet.observation(id)?.usedMemoryBytes ?? 0),
     );
-    const capacities = await Promise.all(fleet.hosts.open(store).map((host) => host.capacity()));
-    const freeMemoryBytes = capacities.reduce((sum, each) => sum + each.freeMemoryBytes, 0);
+    const hosts = await fleet.hosts.capacities(store);
+    const freeMemoryBytes = hosts.reduce((sum, { capacity }) => sum + capacity.freeMemoryBytes, 0);
     const shards = Math.min(parallelShards, new Set(nodes.map(({ shard }) => shard)).size);
     const room = Math.floor(freeMemoryBytes / ((nodeBytes + NODE_OVERHEAD_BYTES) * shards));
     if (room < 1) {

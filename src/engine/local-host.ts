@@ -151,6 +151,7 @@ export class LocalHost implements Host {
   }
 
   async capacity(): Promise<HostCapacity> {
+    await this.#requireReachable();
     // Without a limit the constraint is 0, or a number beyond any machine.
     const limitBytes = process.constrainedMemory() || Number.POSITIVE_INFINITY;
     const { memoryBytes = limitBytes } = this.#options;

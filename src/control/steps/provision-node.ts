@@ -10,6 +10,7 @@ import type { WarmNode } from '../warm-pool.ts';
 import { SYSTEM_USER_NAME } from '../../model/user.ts';
 import { replBacklogBytes } from '../../engine/node-config.ts';
 import { aclLines } from '../acl-rules.ts';
+import type { PlacedNode } from '../hosts.ts';
 import { functionsOf } from '../functions-of.ts';
 import type { NodeRecord } from '../store-records.ts';
 import type { StepContext } from '../step-context.ts';
@@ -48,10 +49,12 @@ interface Neighbours {
   readonly leaving: readonly string[];
 }
 
-function neighbours({ store, cache }: StepContext, shard: number): Neighbours {
+function neighbours({ store, fleet, cache }: StepContext, shard: number): Neighbours {
   const outgoing = new Set(store.replacements.get(cache.id)?.nodeIds);
-  const nodes = store.nodes(cache.id).filter((node) => node.shard === shard && !node.leaving);
-  const hostsOf = (some: readonly NodeRecord[]) => some.map(({ hostId }) => hostId);
+  const nodes = fleet.hosts
+    .placed(store)
+    .filter((node) => node.cacheId === cache.id && node.shard === shard && !node.leaving);
+  const hostsOf = (some: readonly PlacedNode[]) => some.map(({ hostId }) => hostId);
   return {
     staying: hostsOf(nodes.filter(({ id }) => !outgoing.has(id))),
     leaving: hostsOf(nodes.filter(({ id }) => outgoing.has(id))),
@@ -65,6 +68,7 @@ async function adopt(
 ): Promise<NodeRecord> {
   const { store, fleet, cache } = context;
   const node = nodeRecord(context, wanted, record);
+  using _ = fleet.hosts.expect(node);
   const shard = store.shards.get(cache.id, wanted.shard);
   // Of the moment at which the users are read: a change that comes later is brought by the cache's lane.
   const { aclVersion } = store.cache(cache.id)!;
@@ -101,6 +105,8 @@ async function startCold(
 ): Promise<NodeRecord> {
   const { store, fleet, ports, cache, signal } = context;
   const hostId = fleet.hosts.place(store, wanted.role, beside.staying, [], beside.leaving);
+  const place = { ...wanted, cacheId: cache.id, hostId, leaving: false };
+  using _ = fleet.hosts.expect(place);
   const node = nodeRecord(context, wanted, {
     id: wanted.id,
     hostId,
