@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { CacheStatus, EngineStatus, SystemStatus } from '../model/admin-api.ts';
+import type { CacheStatus, EngineStatus, HostStatus, SystemStatus } from '../model/admin-api.ts';
 import { dataDirPaths } from '../model/data-dir.ts';
 import { FakeApiServer } from './fake-api-server.ts';
 import { runCli, type RunOptions } from './run-cli.ts';
@@ -28,7 +28,7 @@ function emptyDir(t: TestContext): string {
 test('help names every command and every exit code', async () => {
   const { exitCode, out } = await runCli(['--help']);
   assert.equal(exitCode, 0);
-  for (const word of 'up down create list status connect delete user failover upgrade replace restart events logs engine bench doctor'.split(
+  for (const word of 'up down create list status connect delete user failover upgrade replace restart host events logs engine bench doctor'.split(
     ' ',
   ))
     assert.match(out, new RegExp(`^  ${word}\\b`, 'm'));
@@ -77,6 +77,9 @@ test('no daemon: 4, and how to start one', async (t) => {
     'upgrade a --engine-version 9.1',
     'replace a --node a-0',
     'restart a',
+    'host list',
+    'host drain a',
+    'host remove a --dead',
   ]) {
     const { exitCode, err } = await runCli([...args.split(' '), '--data-dir', directory]);
     assert.equal(exitCode, 4, args);
@@ -285,6 +288,44 @@ test('changes of nodes are sent, followed and told', async (t) => {
   assert.equal((await cli('upgrade main --engine-version 7.2')).exitCode, 2);
   assert.equal((await cli('upgrade main')).exitCode, 2);
   assert.equal((await cli('upgrade other --engine-version 9.1')).exitCode, 3);
+});
+
+test('hosts are listed, emptied, taken back and given up', async (t) => {
+  const { fake, cli } = await start(t);
+  const host = { zone: 'east', address: '127.0.0.1', nodes: 3, warmNodes: 1, cores: 2 };
+  fake.hosts.push(
+    { ...host, id: 'a', state: 'reachable', freeMemoryBytes: 1e9 },
+    { ...host, id: 'b', state: 'lost', freeMemoryBytes: null },
+  );
+  const list = await cli('host list');
+  assert.match(list.out, /^a +east +127\.0\.0\.1 +reachable +3 +1 +2 +\S+ MB$/m);
+  assert.match(list.out, /^b +east +127\.0\.0\.1 +lost .* -$/m);
+  assert.deepEqual(JSON.parse((await cli('host list --json')).out), fake.hosts);
+  const drain = await cli('host drain a');
+  assert.equal(drain.exitCode, 0, drain.err);
+  assert.match(drain.err, /Host a has no nodes any more/);
+  assert.equal((JSON.parse((await cli('host drain a --json')).out) as HostStatus).id, 'a');
+  assert.match((await cli('host undrain a')).out, /Host a takes nodes/);
+  await cli('host remove b');
+  await cli('host remove b --dead');
+  const bodies = fake.requests.filter(({ path }) => path === '/v1/hosts/b/remove');
+  assert.deepEqual(
+    bodies.map(({ body }) => body),
+    [{ dead: false }, { dead: true }],
+  );
+  fake.failure = { code: 'InvalidHostState', message: 'host b can be reached' };
+  assert.equal((await cli('host remove b --dead')).exitCode, 5);
+});
+
+test('status shows hosts and zones where there are any', async (t) => {
+  const { fake, cli } = await start(t);
+  const cache = fake.addCache({ name: 'main', shards: 1, replicas: 1 });
+  assert.doesNotMatch((await cli('status main')).out, /ZONE/);
+  const nodes = cache.nodes.map((node, i) => ({ ...node, hostId: `h${i}`, zone: `z${i}` }));
+  fake.caches.set('main', { ...cache, nodes });
+  const { out } = await cli('status main');
+  assert.match(out, /VERSION +ZONE +HOST +ADDRESS/);
+  assert.match(out, /^main-0-1 .* z1 +h1 /m);
 });
 
 test('failover names what is not there', async (t) => {

@@ -13,6 +13,7 @@ import type {
   CacheStatus,
   CacheTraffic,
   EngineStatus,
+  HostStatus,
   NodeStatus,
   Progress,
   SystemStatus,
@@ -100,6 +101,7 @@ export class FakeApiServer implements AsyncDisposable {
   readonly users = new Map<string, UserStatus>();
   readonly installed = new Set<string>(['9.1']);
   readonly events: CacheEvent[] = [];
+  readonly hosts: HostStatus[] = [];
   /** How the installed engines' valkey-cli is started. */
   valkeyCli: readonly string[] | null = null;
   /** What the next long operation ends with instead of `done`. */
@@ -232,6 +234,16 @@ export class FakeApiServer implements AsyncDisposable {
             .slice(-Number(searchParams.get('limit'))),
         );
       }
+      case 'GET hosts':
+        return answer(response, this.hosts);
+      case 'POST hosts/undrain':
+        return answer(
+          response,
+          this.hosts.find(({ id }) => id === name),
+        );
+      case 'POST hosts/drain':
+      case 'POST hosts/remove':
+        return this.#operation(response, 'moving nodes', () => undefined);
       case 'GET engines':
         return answer(response, this.engines());
       case 'POST engines':

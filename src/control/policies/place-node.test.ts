@@ -47,6 +47,21 @@ suite('rankHosts', () => {
     assert.deepEqual(order('primary', []), ['east', 'west']);
   });
 
+  test('not where the node is that it takes the place of, unless the copies would be together', () => {
+    const hosts = ['a', 'b', 'c'].map((id): RankedHost => ({
+      id,
+      zone: id,
+      cores: 2,
+      nodes: id === 'c' ? 9 : 1,
+      primaries: 0,
+      busy: 0,
+    }));
+    const first = (among: readonly RankedHost[]) =>
+      rankHosts(among, 'replica', ['a'], ['b'])[0]!.id;
+    assert.equal(first(hosts), 'c');
+    assert.equal(first(hosts.slice(0, 2)), 'b');
+  });
+
   test('a host with more cores takes more', () => {
     const host = { zone: 'east', primaries: 0, busy: 0 };
     const [small, large] = [
