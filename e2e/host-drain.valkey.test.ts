@@ -117,15 +117,24 @@ suite('a host that is drained', () => {
     await undrain(daemon, 'c');
   });
 
+  test('of two that are drained at once, with no third, one is refused', async () => {
+    await drain(daemon, 'c');
+    const both = await Promise.allSettled(['a', 'b'].map((id) => drain(daemon, id)));
+    assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+    for (const id of ['a', 'b', 'c']) assert.equal((await undrain(daemon, id)).state, 'reachable');
+  });
+
   test('one whose draining is ended in the middle keeps what it has', async () => {
     const since = await lastEvent(daemon);
-    const asked = drain(daemon, 'a').catch((error: unknown) => String(error));
+    const { nodes } = await daemon.cache('main');
+    const { hostId } = nodes[0]!;
+    const asked = drain(daemon, hostId).catch((error: unknown) => String(error));
     await firstEvents(daemon, since, ['replacement-started']);
-    await undrain(daemon, 'a');
+    await undrain(daemon, hostId);
     assert.match(String(await asked), /takes nodes again/);
     await eventually('the caches being available', async () =>
       (await daemon.status()).caches.every(({ state }) => state === 'available'),
     );
-    assert.equal((await hostOf(daemon, 'a')).state, 'reachable');
+    assert.equal((await hostOf(daemon, hostId)).state, 'reachable');
   });
 });

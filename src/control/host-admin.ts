@@ -62,9 +62,11 @@ export class HostAdmin {
         `host ${hostId} cannot be reached: what runs there cannot be asked for its data. If it is off for good, remove it`,
       );
     }
+    await this.#refuseWithoutRoom(host);
     if (!store.drains.has(hostId)) {
       const nodes = this.#nodesOn(hostId);
-      await this.#refuseWithoutRoom(host, nodes);
+      // Once more: of two that are drained at the same time each may have counted on the other.
+      if (nodes.length > 0) this.#refuseWithoutHosts(host, nodes);
       this.#begin(hostId, false, nodes.length);
       journal.event(
         null,
@@ -161,11 +163,12 @@ export class HostAdmin {
     return this.#deps.store.nodes().filter((node) => node.hostId === hostId);
   }
 
-  async #refuseWithoutRoom(host: Host, nodes: readonly NodeRecord[]): Promise<void> {
-    if (nodes.length === 0) return;
-    const { fleet } = this.#deps;
+  async #refuseWithoutRoom(host: Host): Promise<void> {
+    const { store, fleet } = this.#deps;
+    const nodes = this.#nodesOn(host.id);
+    if (nodes.length === 0 || store.drains.has(host.id)) return;
     this.#refuseWithoutHosts(host, nodes);
-    const freeBytes = (await fleet.hosts.capacities(this.#deps.store))
+    const freeBytes = (await fleet.hosts.capacities(store))
       .filter(({ id }) => id !== host.id)
       .reduce((sum, { capacity }) => sum + capacity.freeMemoryBytes, 0);
     const neededBytes = nodes.reduce(
