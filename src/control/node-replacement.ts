@@ -143,7 +143,9 @@ export class NodeReplacement {
     store.durableIfPossible(() => {
       store.replacements.giveUp(cache.id, failure);
       store.updateCache(cache.id, {
-        spec: { ...cache.spec, engineVersion: record.fromLine },
+        ...(record.kind === 'upgrade'
+          ? { spec: { ...cache.spec, engineVersion: record.fromLine } }
+          : {}),
         reason: `${noun} was given up: ${failure}`,
       });
     });

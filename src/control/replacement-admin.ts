@@ -127,8 +127,9 @@ export class ReplacementAdmin {
     // As it is now: whoever asked at the same time was first, and its specification may have been changed.
     const now = this.#changeable(cache.name);
     const { spec } = now;
-    const { engineVersion: fromLine } = spec;
     const { kind, toLine, nodes, parallelShards } = wanted;
+    // After an upgrade that was given up a node may be of another line than its cache: replaced, it stays so.
+    const fromLine = kind === 'upgrade' ? spec.engineVersion : toLine;
     store.durable(() => {
       for (const [shard, copies] of this.#copies(now)) {
         store.shards.update(cache.id, shard, { replicas: copies - 1 });
@@ -163,7 +164,7 @@ export class ReplacementAdmin {
    * @throws ControlError when there is no room for one
    */
   async #surge(cache: CacheRecord, { nodes, parallelShards }: Wanted): Promise<number> {
-    const { fleet } = this.#deps;
+    const { fleet, store } = this.#deps;
     const nodeBytes = Math.max(
       ...nodes.map(({ id }) => fleet.observation(id)?.usedMemoryBytes ?? 0),
     );
