@@ -268,6 +268,19 @@ test('modify sends what is to change, and names options where it cannot be', asy
   assert.equal((await cli('modify other --shards 4')).exitCode, 3);
 });
 
+test('Ctrl-C ends the waiting for a change of nodes, and says that it goes on', async (t) => {
+  const { fake, cli } = await start(t);
+  fake.addCache({ name: 'main' });
+  fake.hold = true;
+  const { exitCode, err } = await cli('restart main', {
+    onProgress: (said, kill) => {
+      if (said.endsWith('50% changing nodes\n')) kill('SIGINT');
+    },
+  });
+  assert.equal(exitCode, 130, err);
+  assert.match(err, /the daemon goes on with it\.\nFollow it: springtide status main/);
+});
+
 test('changes of nodes are sent, followed and told', async (t) => {
   const { fake, cli } = await start(t);
   fake.addCache({ name: 'main' });

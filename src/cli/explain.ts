@@ -26,7 +26,10 @@ export function registerExplain(program: Command, terminal: Terminal): void {
       `/v1/caches/${encodeURIComponent(name)}/explain`,
     );
     if (options.json) return terminal.out(JSON.stringify(report, null, 2));
-    for (const line of reportLines(report, options.lines, terminal)) terminal.out(line);
+    const { paint, interactive } = terminal;
+    // Lines that a program searches stay whole.
+    const columns = interactive ? terminal.columns : Number.POSITIVE_INFINITY;
+    for (const line of reportLines(report, options.lines, { paint, columns })) terminal.out(line);
   });
 }
 

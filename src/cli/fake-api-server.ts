@@ -110,6 +110,8 @@ export class FakeApiServer implements AsyncDisposable {
   refuseUsers: ApiFailure | null = null;
   /** Cut the next long operation in the middle. */
   cut = false;
+  /** The next long operations do not end. */
+  hold = false;
   readonly #server: Server;
 
   private constructor(dataDir: string) {
@@ -302,6 +304,7 @@ export class FakeApiServer implements AsyncDisposable {
     line({ type: 'progress', step, fraction: 0.25, detail: '1 of 4' });
     if (this.cut) return void setImmediate(() => response.destroy());
     line({ type: 'progress', step, fraction: 0.5 });
+    if (this.hold) return;
     if (this.failure) line({ type: 'failed', error: this.failure });
     else {
       const cache = work();

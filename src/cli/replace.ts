@@ -2,7 +2,13 @@
 import type { Command } from 'commander';
 import type { CacheStatus } from '../model/admin-api.ts';
 import { CliError } from './cli-error.ts';
-import { clientOf, withDataDir, withJson, type DataDirOption } from './command-options.ts';
+import {
+  clientOf,
+  dataDirSuffix,
+  withDataDir,
+  withJson,
+  type DataDirOption,
+} from './command-options.ts';
 import { followChange } from './follow-change.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -35,6 +41,7 @@ export function registerReplace(program: Command, terminal: Terminal): void {
       path: `/v1/caches/${encodeURIComponent(name)}/nodes/${encodeURIComponent(options.node)}/replace`,
       body: {},
       json: options.json === true,
+      follow: `${terminal.program} status ${name}${dataDirSuffix(options)}`,
       done: () => `Node ${options.node} is replaced`,
     });
   });

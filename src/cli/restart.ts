@@ -1,7 +1,14 @@
 /** `springtide restart`: every node of a cache is replaced by a new process, shard by shard, while it serves. */
 import type { Command } from 'commander';
 import { plural } from './cache-words.ts';
-import { clientOf, integer, withDataDir, withJson, type DataDirOption } from './command-options.ts';
+import {
+  clientOf,
+  dataDirSuffix,
+  integer,
+  withDataDir,
+  withJson,
+  type DataDirOption,
+} from './command-options.ts';
 import { followChange } from './follow-change.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -27,6 +34,7 @@ export function registerRestart(program: Command, terminal: Terminal): void {
       path: `/v1/caches/${encodeURIComponent(name)}/restart`,
       body: { parallelShards: options.parallel },
       json: options.json === true,
+      follow: `${terminal.program} status ${name}${dataDirSuffix(options)}`,
       done: (cache) =>
         `The ${plural(cache.nodes.length, 'node')} of ${cache.spec.name} run anew, on Valkey ${cache.engineFullVersion}`,
     });

@@ -4,6 +4,7 @@ import { ENGINE_LINES } from '../model/cache-spec.ts';
 import { plural } from './cache-words.ts';
 import {
   clientOf,
+  dataDirSuffix,
   integer,
   oneOf,
   withDataDir,
@@ -42,6 +43,7 @@ export function registerUpgrade(program: Command, terminal: Terminal): void {
       path: `/v1/caches/${encodeURIComponent(name)}/upgrade`,
       body: { engineVersion, parallelShards },
       json: options.json === true,
+      follow: `${terminal.program} status ${name}${dataDirSuffix(options)}`,
       done: (cache) =>
         `Cache ${cache.spec.name} runs Valkey ${cache.engineFullVersion} on ${plural(cache.nodes.length, 'node')}`,
     });
