@@ -45,6 +45,8 @@ function lostForGood(): void {
     await daemon.create({ name: 'alone', shards: 3 });
     const before = await daemon.healthy('main');
     const gone = primaryOf(before, 0).hostId;
+    await daemon.create({ name: 'spare', shards: 1, replicas: 2 });
+    const spare = (await daemon.healthy('spare')).nodes.find((node) => node.hostId === gone)!;
     const pids = (await daemon.status()).caches
       .flatMap(({ nodes }) => nodes)
       .filter(({ hostId }) => hostId === gone)
@@ -66,13 +68,21 @@ function lostForGood(): void {
         const unsaid = await daemon.refusal('POST', `/v1/hosts/${gone}/remove`, {});
         assert.match(unsaid.message, /two primaries/);
         assert.equal(primaryOf(await daemon.cache('main'), 0).hostId, gone);
+        // What was begun before, and waits for the node that is gone, ends with it. So does a replica's removal.
+        const waiting = [primaryOf(before, 0), spare].map((node, i) =>
+          daemon.call('POST', `/v1/caches/${['main', 'spare'][i]}/nodes/${node.id}/replace`, {}),
+        );
+        void Promise.allSettled(waiting);
+        await eventually('its begin', async () =>
+          (await daemon.status()).caches.some(({ state }) => state === 'modifying'),
+        );
         // Who asked is cut off with the daemon.
         void remove(gone, { dead: true }).catch(() => undefined);
         await firstEvents(daemon, since, ['host-removed']);
         await daemon.kill('SIGKILL');
         await daemon.start();
         await remove(gone, { dead: true });
-        for (const name of ['main', 'plain', 'alone']) {
+        for (const name of ['main', 'plain', 'alone', 'spare']) {
           const { nodes, spec } = await daemon.healthy(name);
           assert.equal(nodes.length, spec.shards * (1 + spec.replicas));
           assert.ok(nodes.every(({ hostId }) => hostId !== gone));
@@ -96,7 +106,7 @@ function lostForGood(): void {
     const kinds = (await eventsAfter(daemon, since)).map(({ kind }) => kind);
     assert.equal(kinds.filter((kind) => kind === 'host-drained').length, 1);
     assert.ok(kinds.includes('host-found'));
-    for (const name of ['main', 'plain', 'alone']) await daemon.healthy(name);
+    for (const name of ['main', 'plain', 'alone', 'spare']) await daemon.healthy(name);
     const back = await daemon.json<HostStatus>('POST', `/v1/hosts/${gone}/undrain`, {});
     assert.deepEqual([back.state, back.nodes], ['reachable', 0]);
   });
