@@ -44,6 +44,7 @@ ${run.charts.map(({ name, title }) => `![${title}](${name}.svg)`).join('\n\n')}
 - (b) holds the hottest shard against the least that any placement on as many shards can have: max(hottest slot, total / shards).
 - (d) counts from the beginning of the step to a second after its end, of all requests; beside it, the seconds before.
 - (e) runs bench/failover.ts: a pause is the longest time between two acknowledged writes of the shard, its retries included.
+  Errors there are \`-INDOUBT\`: writes that were under way when their primary ended, of which nobody can know whether they were done.
 - (f) runs bench/upgrade.ts.
 - (g) is the last run of \`npm run soak -- --json docs/benchmarks/soak.json\`: random faults and changes of shape under value-checked
   traffic for half an hour. Its short form is a test.
