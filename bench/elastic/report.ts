@@ -43,6 +43,7 @@ ${run.charts.map(({ name, title }) => `![${title}](${name}.svg)`).join('\n\n')}
   proxies and the generator, though all share the cores. In (c) shards leave 20 s after they are not needed (the product: 5 min).
 - (b) holds the hottest shard against the least that any placement on as many shards can have: max(hottest slot, total / shards).
 - (d) counts from the beginning of the step to a second after its end, of all requests; beside it, the seconds before.
+  io-threads are set as the step does it (CONFIG SET on every node); everything else is asked of Springtide.
 - (e) runs bench/failover.ts: a pause is the longest time between two acknowledged writes of the shard, its retries included.
   Errors there are \`-INDOUBT\`: writes that were under way when their primary ended, of which nobody can know whether they were done.
 - (f) runs bench/upgrade.ts.
