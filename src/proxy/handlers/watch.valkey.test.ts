@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { migrateSlots } from '../../../e2e/harness/move-slots.ts';
 import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
+import type { TestNode } from '../../../e2e/harness/node-farm.ts';
 
 /** Keys one connection may watch. */
 const MAXIMUM = 1000;
@@ -32,5 +34,31 @@ describe('WATCH', () => {
     assert.match((await client.raw('WATCH', 'key0')).toString(), /^-ERR more than/);
     await client.expectOk('UNWATCH');
     assert.equal(await watching(), 0);
+  });
+});
+
+describe('WATCH of a slot that moves', () => {
+  let cache: ProxiedCache;
+  before(async () => {
+    cache = await ProxiedCache.start({ shards: 2 });
+  });
+  after(() => cache.close());
+
+  it('aborts the transaction, as any change of the key does; the next one is executed', async () => {
+    const client = await cache.client();
+    const slot = Number(await client.call('CLUSTER', 'KEYSLOT', 'k'));
+    const [low, high] = cache.nodes as [TestNode, TestNode];
+    const [from, to] = slot < 8192 ? [low, high] : [high, low];
+    await client.expectOk('SET', 'k', 'before');
+    await client.expectOk('WATCH', 'k');
+    await migrateSlots(from, to, slot, slot);
+    await client.expectOk('MULTI');
+    assert.equal(await client.text('SET', 'k', 'after'), 'QUEUED');
+    assert.equal((await client.raw('EXEC')).toString(), '*-1\r\n');
+    assert.equal(await client.text('GET', 'k'), 'before');
+    await client.expectOk('WATCH', 'k');
+    await client.expectOk('MULTI');
+    assert.equal(await client.text('SET', 'k', 'after'), 'QUEUED');
+    assert.equal((await client.raw('EXEC')).toString(), '*1\r\n+OK\r\n');
   });
 });

@@ -84,6 +84,11 @@ export class TakeBack {
   ): void {
     const reason = startsWith(buf, start, TEXT_EXECABORT) ? request.skippedError : null;
     if (this.#take(upstream, request, buf, start, end)) return;
+    if (reason !== null && request.fixed !== null && isNotHere(reason)) {
+      // Nothing was executed, and not for a fault of the client's: whoever holds the connection makes of it what that is.
+      request.sink!.onReply(request, reason, 0, reason.length);
+      return;
+    }
     if (reason === null || isRedirection(reason)) {
       request.sink!.onReply(request, buf, start, end);
       return;
@@ -195,6 +200,15 @@ export class TakeBack {
 
 function isScript(request: Request): boolean {
   return request.command?.categories.includes('@scripting') === true;
+}
+
+/** The node cannot do it now, or is not the one. */
+function isNotHere(error: Buffer): boolean {
+  return (
+    isRedirection(error) ||
+    startsWith(error, 0, TEXT_READONLY) ||
+    RETRIABLE.some((text) => startsWith(error, 0, text))
+  );
 }
 
 /** Where else to go: none of a client's business. */
