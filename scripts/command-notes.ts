@@ -39,7 +39,7 @@ export const COMMAND_NOTES: Readonly<Record<string, string>> = {
   eval: SCRIPT_NOTE,
   evalsha: SCRIPT_NOTE,
   fcall: SCRIPT_NOTE,
-  'script|load': 'at every shard',
+  'script|load': 'at every shard; one that joins later gets it with the first EVALSHA',
   'script|kill': 'over connections of its own to all shards',
   'function|load': 'at every shard',
   'function|kill': 'over connections of its own to all shards',

@@ -24,6 +24,7 @@ import { SlotHeat } from '../slot-heat.ts';
 import { NearCache } from '../near-cache/near-cache.ts';
 import { Connections } from './connections.ts';
 import type { Lane, LaneKind } from './lane.ts';
+import { MissingScripts } from './missing-scripts.ts';
 import { NodeMap, type RouterNode } from './node-map.ts';
 import { NodeQuestions, type AskOptions } from './node-questions.ts';
 import type { Request, RequestPool } from './request.ts';
@@ -98,7 +99,11 @@ export class CacheRouter {
     const deadlineMs = () => this.cache.deadlineMs;
     const route = (request: Request) => this.route(request);
     const refresh = () => this.refresh();
-    this.#takeBack = new TakeBack({ map, turn, meter, stash, deadlineMs, route, refresh });
+    const scripts = new MissingScripts({
+      map,
+      question: (node, args) => this.#questions.once(node, args),
+    });
+    this.#takeBack = new TakeBack({ map, turn, meter, stash, deadlineMs, route, refresh, scripts });
     this.connections = new Connections({
       map,
       turn,

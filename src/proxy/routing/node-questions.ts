@@ -71,7 +71,7 @@ export class NodeQuestions {
   }
 
   /** Asks one node, once: null when it does not answer in time. */
-  once(node: number, args: readonly string[]): Promise<RespValue> {
+  once(node: number, args: readonly (string | Uint8Array)[]): Promise<RespValue> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(null), QUESTION_MS);
       const request = this.#take(encodeRequest(args), (reply) => {

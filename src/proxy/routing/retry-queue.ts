@@ -24,7 +24,11 @@ export interface RetryQueueParts {
   readonly again: (request: Request) => void;
   /** Some were sent once more: it is worth to ask who owns what now. */
   readonly onTried: () => void;
+  /** Whether what a request waits for has come, or never will. */
+  readonly verdict: (request: Request) => RetryVerdict;
 }
+
+export type RetryVerdict = 'try' | 'wait' | 'give-up';
 
 export class RetryQueue {
   readonly #parts: RetryQueueParts;
@@ -89,7 +93,12 @@ export class RetryQueue {
         this.#giveUp(request);
         continue;
       }
-      if (!this.#isDue(request)) {
+      const verdict = this.#parts.verdict(request);
+      if (verdict === 'give-up') {
+        this.#giveUp(request);
+        continue;
+      }
+      if (verdict === 'wait' || !this.#isDue(request)) {
         this.#waiting.push(request);
         continue;
       }

@@ -8,9 +8,10 @@ import type { Slab } from '../io/slab.ts';
 import type { Turn } from '../io/turn.ts';
 import type { Meter } from '../meter.ts';
 import { CLUSTER_DOWN, errorReply, IN_DOUBT } from '../proxy-error.ts';
+import type { MissingScripts, ScriptSearch } from './missing-scripts.ts';
 import type { NodeMap } from './node-map.ts';
 import { REQUEST_WAITING, type Request } from './request.ts';
-import { RetryQueue } from './retry-queue.ts';
+import { RetryQueue, type RetryVerdict } from './retry-queue.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface TakeBackParts {
@@ -23,6 +24,7 @@ export interface TakeBackParts {
   readonly route: (request: Request) => void;
   /** Has the nodes asked who owns what. */
   readonly refresh: () => void;
+  readonly scripts: MissingScripts;
 }
 
 /** Immediate tries after MOVED or ASK; then the map is in motion and each further try waits. */
@@ -44,6 +46,7 @@ const RETRIABLE = [
   '-UNBLOCKED force unblock',
 ].map((text) => Buffer.from(text));
 const TEXT_READONLY = Buffer.from("-READONLY You can't write against a read only replica");
+const TEXT_NOSCRIPT = Buffer.from('-NOSCRIPT No matching script');
 const TEXT_REDIRECT = Buffer.from('-REDIRECT ');
 const TEXT_EXECABORT = Buffer.from('-EXECABORT');
 const ABORTED_BECAUSE = Buffer.from('-EXECABORT Transaction discarded because of: ');
@@ -55,6 +58,8 @@ export class TakeBack {
   readonly #parts: TakeBackParts;
   readonly #map: NodeMap;
   readonly #retries: RetryQueue;
+  /** Requests whose script is looked for; by when they came, for they are used again for others. */
+  readonly #sought = new WeakMap<Request, { search: ScriptSearch; startedUs: number }>();
 
   constructor(parts: TakeBackParts) {
     this.#parts = parts;
@@ -66,6 +71,7 @@ export class TakeBack {
       deadlineMs: parts.deadlineMs,
       again: (request) => this.#again(request),
       onTried: parts.refresh,
+      verdict: (request) => this.#verdict(request),
     });
   }
 
@@ -129,6 +135,13 @@ export class TakeBack {
       request.skippedError = null;
       return this.#take(upstream, request, reason, 0, reason.length);
     }
+    if (startsWith(buf, start, TEXT_NOSCRIPT)) {
+      const search = this.#parts.scripts.search(upstream.node, request);
+      if (search === null) return false;
+      this.#sought.set(request, { search, startedUs: request.startedUs });
+      this.#retries.add(request, buf, start, end);
+      return true;
+    }
     const demoted =
       (startsWith(buf, start, TEXT_READONLY) && !request.lane?.kind.readonly) ||
       (startsWith(buf, start, TEXT_REDIRECT) && !isScript(request));
@@ -137,6 +150,17 @@ export class TakeBack {
     this.#parts.refresh();
     this.#retries.add(request, buf, start, end);
     return true;
+  }
+
+  #verdict(request: Request): RetryVerdict {
+    const sought = this.#sought.get(request);
+    if (sought === undefined) return 'try';
+    if (sought.startedUs === request.startedUs) {
+      if (sought.search.state === 'searching') return 'wait';
+      if (sought.search.state === 'missing') return 'give-up';
+    }
+    this.#sought.delete(request);
+    return 'try';
   }
 
   #redirect(
