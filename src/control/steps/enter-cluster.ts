@@ -9,6 +9,8 @@ import type { StepContext } from '../step-context.ts';
 import { waitUntil } from './wait-until.ts';
 
 const KNOWN_TIMEOUT_MS = 10_000;
+/** Longer than a handshake lasts: a node that joins has a timeout of less than 1 s, which is the least (clusterCron). */
+const MEET_AGAIN_MS = 1_500;
 
 /** Members that run, without the node itself and without those that are being taken out. */
 export function liveMembers(context: StepContext, node: NodeRecord): NodeRecord[] {
@@ -42,15 +44,19 @@ export async function enterCluster(
   store.updateNode(node.id, { clusterNodeId, identity: 'kept' });
   // Whoever it knows is not met again: that would break their link (cluster_legacy.c, MEET of a known node). Whoever is not
   // written down yet is about to join, and meets this one.
-  const knows = new Set((await peersOf(context, node)).map(({ id }) => id));
-  const strange = liveMembers(context, node).filter(
-    ({ clusterNodeId: id }) => id !== null && !knows.has(id),
-  );
-  await Promise.all(
-    strange.map((other) =>
-      fleet.call(node.id, ['CLUSTER', 'MEET', fleet.address(other), other.port, other.busPort]),
-    ),
-  );
+  const meetStrangers = async (peers: readonly ClusterPeer[]) => {
+    const knows = new Set(peers.map(({ id }) => id));
+    const strange = liveMembers(context, node).filter(
+      ({ clusterNodeId: id }) => id !== null && !knows.has(id),
+    );
+    await Promise.all(
+      strange.map((other) =>
+        fleet.call(node.id, ['CLUSTER', 'MEET', fleet.address(other), other.port, other.busPort]),
+      ),
+    );
+  };
+  await meetStrangers(await peersOf(context, node));
+  let metAtMs = Date.now();
   const known = (peers: readonly ClusterPeer[], id: string | null) =>
     peers.some((peer) => peer.id === id && !peer.handshake);
   await waitUntil(
@@ -59,6 +65,11 @@ export async function enterCluster(
       const [mine, ...theirs] = await Promise.all(
         [node, ...mustKnow].map((one) => peersOf(context, one)),
       );
+      // Who was busy for longer than a handshake lasts has not heard of it, and the engine does not try again.
+      if (Date.now() - metAtMs > MEET_AGAIN_MS) {
+        metAtMs = Date.now();
+        await meetStrangers(mine!);
+      }
       return (
         mustKnow.every(({ clusterNodeId: id }) => known(mine!, id)) &&
         theirs.every((peers) => known(peers, clusterNodeId))
