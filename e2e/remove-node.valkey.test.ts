@@ -1,4 +1,4 @@
-/** A node that leaves is a replica until its end; one that becomes a primary on its way out stays. */
+/** What leaves a cache is not needed: a node that becomes a primary on its way out stays, and so does a shard with slots. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { executeStep } from '../src/control/execute-step.ts';
@@ -38,4 +38,17 @@ test('a replica that is made the primary while it leaves stays, with its data; i
   await plane.settled();
   assert.equal((await plane.primary(0)).nodeId, replica!.id);
   assert.equal(await call(replica!.id, 'GET', key), 'kept');
+});
+
+test('a shard that owns slots is not removed, and keeps its replicas', async (t) => {
+  const plane = await SmallPlane.create({ shards: 2, replicas: 1 });
+  t.after(() => plane.destroy());
+  await plane.settled();
+  const before = plane.store.nodes().map(({ id }) => id);
+  await assert.rejects(plane.run({ kind: 'remove-shard', shard: 1 }), { code: 'NODE_IN_USE' });
+  assert.deepEqual(
+    plane.store.nodes().map(({ id, leaving }) => (leaving ? '' : id)),
+    before,
+  );
+  await plane.settled();
 });

@@ -64,12 +64,9 @@ async function refuseIfMadePrimary(context: StepContext, node: NodeRecord): Prom
   throw inUse(`node ${node.id} became the primary of shard ${node.shard} while it was leaving`);
 }
 
-async function refuseIfNeeded(context: StepContext, node: NodeRecord): Promise<void> {
-  const { fleet, cache, store } = context;
-  if (!cache.spec.sharding) {
-    if (node.role === 'primary') throw inUse(`node ${node.id} is the primary of its cache`);
-    return;
-  }
+/** @throws NodeError NODE_IN_USE for a node that owns slots, by its own word or another primary's */
+export async function refuseIfOwner(context: StepContext, node: NodeRecord): Promise<void> {
+  const { fleet } = context;
   const witnesses = [
     ...(fleet.isAlive(node.id) ? [node] : []),
     ...liveMembers(context, node).filter(({ role }) => role === 'primary'),
@@ -80,6 +77,15 @@ async function refuseIfNeeded(context: StepContext, node: NodeRecord): Promise<v
       throw inUse(`node ${node.id} owns ${peer.slots} slots, says ${witness.id}`);
     }
   }
+}
+
+async function refuseIfNeeded(context: StepContext, node: NodeRecord): Promise<void> {
+  const { cache, store } = context;
+  if (!cache.spec.sharding) {
+    if (node.role === 'primary') throw inUse(`node ${node.id} is the primary of its cache`);
+    return;
+  }
+  await refuseIfOwner(context, node);
   const others = store
     .nodes(cache.id)
     .filter(({ id, shard, leaving }) => id !== node.id && shard === node.shard && !leaving);

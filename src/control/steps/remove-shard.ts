@@ -1,8 +1,9 @@
 /** Takes out a shard that owns nothing any more: its replicas first, then its primary, then its record. */
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
-import { removeNode, takeOut } from './remove-node.ts';
+import { refuseIfOwner, removeNode, takeOut } from './remove-node.ts';
 
+/** @throws NodeError NODE_IN_USE while it owns slots; then it keeps all its nodes */
 export async function removeShard(
   context: StepContext,
   step: Extract<Step, { kind: 'remove-shard' }>,
@@ -10,6 +11,9 @@ export async function removeShard(
   const { store, cache } = context;
   if (store.shards.get(cache.id, step.shard) === undefined) return;
   const nodes = () => store.nodes(cache.id).filter((node) => node.shard === step.shard);
+  // Before anything is taken from it: its replicas go first.
+  for (const node of nodes().filter(({ role }) => role === 'primary'))
+    await refuseIfOwner(context, node);
   // Nobody heals what is about to go.
   await context.drainShard(step.shard);
   const why = `shard ${step.shard} is merged into others`;
