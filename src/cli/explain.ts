@@ -34,7 +34,7 @@ export function registerExplain(program: Command, terminal: Terminal): void {
 }
 
 /** What a person reads. */
-export function reportLines(
+function reportLines(
   report: CapacityReport,
   decisions: number,
   terminal: Pick<Terminal, 'paint' | 'columns'>,

@@ -81,7 +81,6 @@ export class FleetNode {
   #owes = false;
   #pinging = false;
   #feltAtMs = 0;
-  #answeredAtMs = 0;
   /** Ends the questions that a node will not answer, once that is known. */
   #patience = new AbortController();
   #goneSinceMs: number | null = Date.now();
@@ -149,11 +148,6 @@ export class FleetNode {
     return this.#pulse.state === 'hung' ? describeHang(this.#pulse) : null;
   }
 
-  /** When it answered last, or was started. */
-  get answeredAtMs(): number {
-    return this.#answeredAtMs;
-  }
-
   /** How long it runs without answering; 0 when it answers. */
   get silentForMs(): number {
     if (this.hangs !== null) return this.#pulse.silentMs;
@@ -191,7 +185,6 @@ export class FleetNode {
     this.#silentSinceMs = null;
     this.#silences = 0;
     this.#quiet();
-    this.#answeredAtMs = Date.now();
     this.#goneSinceMs = null;
     this.#startedAtMs = Date.now();
     await this.connect();
@@ -284,7 +277,6 @@ export class FleetNode {
   #felt(sample: PulseSample): void {
     const before = this.#pulse;
     this.#pulse = judgePulse(before, sample);
-    if (sample.answered) this.#answeredAtMs = Date.now();
     const { state, silentMs } = this.#pulse;
     if (state === 'hung' && this.#told !== 'hung') {
       this.#told = 'hung';

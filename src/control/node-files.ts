@@ -1,10 +1,10 @@
 /** What a node finds on disk when it starts, as control prepares it; the engine itself and its host write the rest. */
+import type { SlotRange } from '../model/slot-range.ts';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { FUNCTIONS_FILE, functionsRdb } from '../engine/functions-rdb.ts';
 import { makeHeir } from '../engine/heir-config.ts';
-import type { SlotRange } from './node-observation.ts';
 
 export class NodeFiles {
   readonly #nodesDir: string;

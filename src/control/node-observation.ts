@@ -1,6 +1,7 @@
 /**
  * What a node says of itself, read from INFO and CLUSTER NODES. Pure text parsing; no judgement (policies/ judges).
  */
+import type { SlotRange } from '../model/slot-range.ts';
 
 /** One node as another one knows it (CLUSTER NODES, src/cluster_legacy.c clusterGenNodeDescription). */
 export interface ClusterPeer {
@@ -27,12 +28,6 @@ export interface SlotMark {
   readonly kind: 'migrating' | 'importing';
   /** Cluster id of the other end. */
   readonly peerId: string;
-}
-
-/** Both ends included. */
-export interface SlotRange {
-  readonly first: number;
-  readonly last: number;
 }
 
 export interface NodeObservation {

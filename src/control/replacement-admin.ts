@@ -217,7 +217,7 @@ export class ReplacementAdmin {
 }
 
 /** @param keyspace INFO keyspace of a primary of a newer line */
-export function whyNotBack(
+function whyNotBack(
   keyspace: ReadonlyMap<string, string>,
   sharding: boolean,
   toLine: EngineLine,

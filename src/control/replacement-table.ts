@@ -47,10 +47,6 @@ export class ReplacementTable {
     return row && toReplacement(row);
   }
 
-  all(): ReplacementRecord[] {
-    return this.#file.all('SELECT * FROM replacements ORDER BY started_at_ms').map(toReplacement);
-  }
-
   giveUp(cacheId: string, failure: string): void {
     this.#file.run('UPDATE replacements SET failure = ? WHERE cache_id = ?', failure, cacheId);
   }

@@ -2,6 +2,7 @@
  * The lane of one shard: looks at its nodes, asks planShard what to do, does it. Never two things at once on one shard;
  * shards do not wait for one another.
  */
+import type { SlotRange } from '../model/slot-range.ts';
 import { changesIoThreads } from './changes-io-threads.ts';
 import { ControlError } from './control-error.ts';
 import { executeStep } from './execute-step.ts';
@@ -11,7 +12,7 @@ import { hasMissedWrites } from './replacement-view.ts';
 import { planSettings } from './policies/plan-settings.ts';
 import { planShard } from './policies/plan-shard.ts';
 import type { ObservedShardNode, ShardNodeView, ShardView } from './policies/shard-view.ts';
-import type { ClusterPeer, SlotRange } from './node-observation.ts';
+import type { ClusterPeer } from './node-observation.ts';
 import { rangesText, slotCount, withoutRanges } from './slot-ranges.ts';
 import { seconds } from './seconds.ts';
 import { ShardHealth } from './shard-health.ts';

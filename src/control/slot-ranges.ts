@@ -1,5 +1,5 @@
 /** Arithmetic of slot ranges. */
-import type { SlotRange } from './node-observation.ts';
+import type { SlotRange } from '../model/slot-range.ts';
 
 export const SLOTS = 16_384;
 

@@ -4,8 +4,8 @@
  * that follows from what is there is planned again and goes on where it stopped; one that a user asked for
  * (`planned-failover`) is taken up from its record.
  */
+import type { SlotRange } from '../model/slot-range.ts';
 import type { EngineLine } from '../model/cache-spec.ts';
-import type { SlotRange } from './node-observation.ts';
 
 export type Step =
   /** Make the process of this node run; `identity: 'fresh'` throws its nodes.conf away first. */
@@ -74,8 +74,6 @@ export type Step =
   | { readonly kind: 'mend-slots' }
   /** Bring the access rules of a live node up to date. */
   | { readonly kind: 'sync-users'; readonly nodeId: string };
-
-export type StepKind = Step['kind'];
 
 /** What a policy proposes: a step and, in one sentence, why. The sentence is logged, stored and shown. */
 export interface PlannedStep {

@@ -1,9 +1,9 @@
 /** What the control plane's state is made of, and how it stands in the rows of the state file. */
+import type { SlotRange } from '../model/slot-range.ts';
 import type { SQLOutputValue } from 'node:sqlite';
 import type { CacheState } from '../model/admin-api.ts';
 import { cacheSpecSchema, type CacheSpec, type EngineLine } from '../model/cache-spec.ts';
 import type { CacheUser } from '../model/user.ts';
-import type { SlotRange } from './node-observation.ts';
 import { rangesOf } from './slot-ranges.ts';
 import type { Step } from './step.ts';
 

@@ -4,6 +4,7 @@
  *
  * A request is one ECPU. Requests that wait longer than clients or proxies are willing to are lost.
  */
+import type { SlotRange } from '../model/slot-range.ts';
 import {
   SLOTS,
   type CapacityJob,
@@ -12,7 +13,6 @@ import {
   type CapacityView,
   type PlannedCapacityStep,
   type ShardState,
-  type SlotRange,
 } from '../control/policies/capacity-view.ts';
 import { planCapacity } from '../control/policies/plan-capacity.ts';
 import type { PlannerParams } from '../control/policies/planner-params.ts';

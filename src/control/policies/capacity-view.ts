@@ -5,6 +5,7 @@
  * Units: ECPU per second (`Ecpu`), bytes, milliseconds. Utilisation is that of the engine's main thread, 0..1. A shard's
  * number is its identity: numbers are never renumbered and need not be contiguous.
  */
+import type { SlotRange } from '../../model/slot-range.ts';
 import type { PlannerState } from './planner-state.ts';
 
 /** Hash slots of a cache (Valkey cluster specification). */
@@ -89,11 +90,6 @@ export interface SlotFigures {
   readonly bytes: Float64Array;
   /** Of the newest ECPU sample; older than `sampleStaleMs` the planner takes it for missing. */
   readonly sampledAtMs: number;
-}
-
-export interface SlotRange {
-  readonly first: number;
-  readonly last: number;
 }
 
 /** Work under way. A shard in `occupied` gets no other job: one role a node (docs/decisions/0005). */

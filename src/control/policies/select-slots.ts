@@ -2,7 +2,7 @@
  * Which slots leave a shard: as much load as wanted for as few bytes and as few ranges as possible. Two tiers (E-Store):
  * the hot ones singly, hottest for their bytes first; then one run of neighbours for the rest, which a flat load needs.
  */
-import type { SlotRange } from './capacity-view.ts';
+import type { SlotRange } from '../../model/slot-range.ts';
 
 export interface SlotWeight {
   readonly slot: number;

@@ -7,8 +7,8 @@
  * A node is source or target, never both at once: 9.1.2 dies of it (docs/decisions/0005). Who plans keeps to that; here it
  * is looked at once more, because an earlier daemon may have left something under way.
  */
+import type { SlotRange } from '../../model/slot-range.ts';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SlotRange } from '../node-observation.ts';
 import { rangesText } from '../slot-ranges.ts';
 import { overlap, parseSlotMigrations, type SlotMigration } from './slot-migrations.ts';
 import type { MoveEnds, ShardPrimary } from './move-ends.ts';

@@ -1,5 +1,6 @@
 /** The two nodes between which slots move, as they are now: a failover may put others in their places at any time. */
-import { parseClusterNodes, type ClusterPeer, type SlotRange } from '../node-observation.ts';
+import type { SlotRange } from '../../model/slot-range.ts';
+import { parseClusterNodes, type ClusterPeer } from '../node-observation.ts';
 import type { NodeRecord } from '../store-records.ts';
 import { SlotMoveError, type MoveSlotsStep, type SlotMoveContext } from './slot-move-context.ts';
 import { StepTimeout, waitUntil } from './wait-until.ts';

@@ -7,10 +7,10 @@
  * what has been moved, what is under way and what is half done in the nodes themselves. So the step may be run again at
  * any time, and by another daemon.
  */
+import type { SlotRange } from '../../model/slot-range.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../lib/errors.ts';
 import { FOOTER_BYTES } from '../../engine/functions-rdb.ts';
-import type { SlotRange } from '../node-observation.ts';
 import { rangesText, slotCount, SLOTS, withoutRanges } from '../slot-ranges.ts';
 import { parseInfo, type InfoFields } from '../node-observation.ts';
 import { mendSlots } from './mend-slots.ts';

@@ -5,10 +5,11 @@
  *
  * Killed in the middle, the next daemon finds an heir that has not taken over: `reclaim-slots` begins with that.
  */
+import type { SlotRange } from '../../model/slot-range.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import type { NodeRecord } from '../store-records.ts';
-import { parseClusterNodes, type SlotRange } from '../node-observation.ts';
+import { parseClusterNodes } from '../node-observation.ts';
 import { functionsOf } from '../functions-of.ts';
 import { withoutRanges } from '../slot-ranges.ts';
 import { countStart } from './count-start.ts';

@@ -1,5 +1,6 @@
 /** Waits until every node of the cache that answers sees the slots where they are now. */
-import { parseClusterNodes, type SlotRange } from '../node-observation.ts';
+import type { SlotRange } from '../../model/slot-range.ts';
+import { parseClusterNodes } from '../node-observation.ts';
 import { withoutRanges } from '../slot-ranges.ts';
 import type { SlotMoveContext } from './slot-move-context.ts';
 import { waitUntil } from './wait-until.ts';

@@ -1,5 +1,5 @@
 /** CLUSTER GETSLOTMIGRATIONS as a node answers it (9.0 and newer). Pure. */
-import type { SlotRange } from '../node-observation.ts';
+import type { SlotRange } from '../../model/slot-range.ts';
 
 export interface SlotMigration {
   readonly name: string;

@@ -1,7 +1,8 @@
 /** The second half of a primary's restart: an heir (engine/heir-config.ts) becomes the primary that it was. */
+import type { SlotRange } from '../../model/slot-range.ts';
 import type { StepContext } from '../step-context.ts';
 import type { NodeRecord } from '../store-records.ts';
-import { parseClusterNodes, parseInfo, type SlotRange } from '../node-observation.ts';
+import { parseClusterNodes, parseInfo } from '../node-observation.ts';
 import { withoutRanges } from '../slot-ranges.ts';
 import { waitUntil } from './wait-until.ts';
 

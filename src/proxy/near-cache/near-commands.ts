@@ -40,7 +40,7 @@ export function mayBeKept(command: Command): boolean {
 }
 
 /** Does the command name exactly one key, always at the same place, and touch no other? */
-export function hasOneKey(command: Command): boolean {
+function hasOneKey(command: Command): boolean {
   const [spec, ...more] = command.keySpecs;
   return (
     command.namesAllKeys &&
