@@ -11,10 +11,7 @@ test('what is changed in a cache while its upgrade is looked into stays changed'
     caches: new CacheLookup(store, () => false),
     fleet: {
       observation: () => null,
-      hosts: {
-        isLost: () => false,
-        all: [{ id: 'local', capacity: async () => ({ freeMemoryBytes: 2 ** 40 }) }],
-      },
+      hosts: { capacities: async () => [{ capacity: { freeMemoryBytes: 2 ** 40 } }] },
     },
     engines: {
       find: async () =>
