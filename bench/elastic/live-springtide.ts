@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ApiClient } from '../../src/cli/api-client.ts';
+import type { PlannerParams } from '../../src/control/policies/planner-params.ts';
 import { readCommandLine } from '../../src/engine/process-identity.ts';
 import type {
   CacheChange,
@@ -33,12 +34,18 @@ export class LiveSpringtide implements AsyncDisposable {
   readonly api = new ApiClient(this.dataDir, 'springtide up');
   readonly #proxies: number;
   readonly #scaleInAfterMs: number | null;
+  readonly #plannerParams: Partial<PlannerParams>;
   #daemon: ChildProcess | null = null;
   readonly #killAtExit = (): void => void this.#killAll();
 
-  private constructor(proxies: number, scaleInAfterMs: number | null) {
+  private constructor(
+    proxies: number,
+    scaleInAfterMs: number | null,
+    plannerParams: Partial<PlannerParams>,
+  ) {
     this.#proxies = proxies;
     this.#scaleInAfterMs = scaleInAfterMs;
+    this.#plannerParams = plannerParams;
     // A bench that is interrupted leaves no process behind.
     process.on('exit', this.#killAtExit);
   }
@@ -46,12 +53,14 @@ export class LiveSpringtide implements AsyncDisposable {
   /**
    * @param proxies how many proxy processes share an endpoint
    * @param scaleInAfterMs how long a cache needs fewer shards before it gets them; null: as the product has it
+   * @param plannerParams those of the planner's that are not to be its own
    */
   static async start(
     proxies: number,
     scaleInAfterMs: number | null = null,
+    plannerParams: Partial<PlannerParams> = {},
   ): Promise<LiveSpringtide> {
-    const springtide = new LiveSpringtide(proxies, scaleInAfterMs);
+    const springtide = new LiveSpringtide(proxies, scaleInAfterMs, plannerParams);
     try {
       await springtide.startDaemon();
       await until('the proxies to serve', START_MS, async () =>
@@ -74,6 +83,7 @@ export class LiveSpringtide implements AsyncDisposable {
       `--proxies=${this.#proxies}`,
       '--metrics-port=0',
       ...(this.#scaleInAfterMs === null ? [] : [`--scale-in-after=${this.#scaleInAfterMs}`]),
+      `--planner-params=${JSON.stringify(this.#plannerParams)}`,
     ];
     this.#daemon = spawn(process.execPath, [DAEMON, ...args], { stdio: 'ignore' });
     await until('the daemon to answer', START_MS, async () => {

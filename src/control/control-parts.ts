@@ -49,8 +49,8 @@ export interface ControlPlaneOptions {
   /** Number of proxy processes. */
   readonly proxies: number;
   readonly proxyScriptPath: string;
-  /** How long a cache must need fewer shards before it gets them; undefined: the planner's own. */
-  readonly scaleInAfterMs?: number | undefined;
+  /** Those of the planner's that are not to be its own. */
+  readonly plannerParams?: Partial<PlannerParams>;
   readonly log: Logger;
 }
 
@@ -151,7 +151,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     heat: (cacheId) => heat.heat(cacheId),
     hosts: () => hosts.capacities(store),
     watchSlots: (cache, slots) => heat.watchSlots(cache, slots),
-    params: plannerParams(options.scaleInAfterMs),
+    params: { ...DEFAULT_PLANNER_PARAMS, ...options.plannerParams },
   });
   const shards = new ShardKeeper({
     store,
@@ -260,10 +260,4 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     topology,
     users,
   };
-}
-
-function plannerParams(inQuietMs: number | undefined): PlannerParams {
-  return inQuietMs === undefined
-    ? DEFAULT_PLANNER_PARAMS
-    : { ...DEFAULT_PLANNER_PARAMS, inQuietMs };
 }

@@ -19,6 +19,7 @@ import { dataDirPaths, defaultDataDir, defaultEngineDir } from '../model/data-di
 import { DataDirLock } from './data-dir-lock.ts';
 import { openDaemonLog } from './daemon-log.ts';
 import { localHosts } from './local-hosts.ts';
+import { plannerParamsOption } from './planner-params-option.ts';
 
 /** The port of the Prometheus exporter for Redis and Valkey: where a scraper's configuration has it already. */
 const DEFAULT_METRICS_PORT = 9121;
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     'engine-binary': { type: 'string' },
     hosts: { type: 'string' },
     'scale-in-after': { type: 'string' },
+    'planner-params': { type: 'string' },
     proxies: { type: 'string' },
     'metrics-port': { type: 'string' },
     'proxy-script': { type: 'string' },
@@ -66,12 +68,18 @@ async function main(): Promise<void> {
     engineDir: resolve(values['engine-dir'] ?? defaultEngineDir()),
     ...(values['engine-binary'] === undefined ? {} : { binary: resolve(values['engine-binary']) }),
   };
+  const scaleInAfterMs = integerOption('scale-in-after', 1_000, 86_400_000);
   const control = new ControlPlane({
     paths,
     engines,
     hosts: localHosts(values.hosts, paths, (version) => findEngine(version, engines)),
     proxies: integerOption('proxies', 1, 256) ?? availableParallelism(),
-    scaleInAfterMs: integerOption('scale-in-after', 1_000, 86_400_000),
+    plannerParams: {
+      ...(values['planner-params'] === undefined
+        ? {}
+        : plannerParamsOption(values['planner-params'])),
+      ...(scaleInAfterMs === undefined ? {} : { inQuietMs: scaleInAfterMs }),
+    },
     proxyScriptPath: resolve(
       values['proxy-script'] ?? fileURLToPath(new URL('./proxy.ts', import.meta.url)),
     ),

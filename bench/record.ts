@@ -1,0 +1,180 @@
+/**
+ * Runs a few short loads against a real Springtide and writes each as a recording for the simulator, which is then held
+ * against it (`npm run sim`): docs/benchmarks/recordings/.
+ *
+ *   node bench/record.ts [--only tide,step,waves] [--write]
+ *
+ * Requests are scripts that keep an engine busy for about 20 µs, so that the nodes are what is loaded, not the generator.
+ * The machine has few cores: shards are filled to half of what the product fills them to, so that there can be several of
+ * them, and other work on it is not taken for this cache's. The simulator runs with the same parameters.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { PlannerParams } from '../src/control/policies/planner-params.ts';
+import { recordingSchema, type Recording } from '../src/sim/recording.ts';
+import { installEngine } from '../src/engine/catalogue.ts';
+import { LiveSpringtide, until } from './elastic/live-springtide.ts';
+import type { RatePoint } from './elastic/load-schedule.ts';
+import { OpenLoop } from './elastic/open-loop.ts';
+import { measuredNodeEcpu, recordedSamples } from './elastic/recorder.ts';
+import { ShapeWatch } from './elastic/shape-watch.ts';
+import { uniformWeights } from './elastic/slot-weights.ts';
+
+const FOLDER = fileURLToPath(new URL('../docs/benchmarks/recordings/', import.meta.url));
+const CACHE = 'recorded';
+const WARM_UP_MS = 15_000;
+const PATIENCE_MS = 1_000;
+/** Shards of the cache at the most: what two cores can be divided by. */
+const SHARDS_MAXIMUM = 8;
+/** A node that is started on a machine that is there (docs/decisions/0008): its start, and the engine's own delay of writes. */
+const COLD_START_MS = 2_000;
+const MIX = {
+  keysPerSlot: 4,
+  valueBytes: 64,
+  readShare: 1,
+  scriptLoops: 3_000,
+  pipeline: 16,
+  seed: 6,
+};
+const PARAMS = {
+  ioThreadsMaximum: 1,
+  hostFullUtilisation: 10,
+  targetUtilisation: 0.3,
+  outUtilisation: 0.3,
+  outForecastUtilisation: 0.375,
+  outUrgentUtilisation: 0.425,
+  inUtilisation: 0.25,
+  inQuietMs: 20_000,
+} as const satisfies Partial<PlannerParams>;
+
+interface Plan {
+  readonly about: string;
+  readonly points: readonly RatePoint[];
+}
+
+const PLANS: Readonly<Record<string, Plan>> = {
+  tide: {
+    about: 'up, hold, down: 3,000 to 36,000 requests/s in 20 s, back after 60 s',
+    points: [
+      { atMs: 0, perSecond: 3_000 },
+      { atMs: 20_000, perSecond: 36_000 },
+      { atMs: 80_000, perSecond: 36_000 },
+      { atMs: 85_000, perSecond: 3_000 },
+      { atMs: 150_000, perSecond: 3_000 },
+    ],
+  },
+  step: {
+    about: 'a step: 5,000 to 60,000 requests/s at once, more than a node can do',
+    points: [
+      { atMs: 0, perSecond: 5_000 },
+      { atMs: 10_000, perSecond: 5_000 },
+      { atMs: 10_001, perSecond: 60_000 },
+      { atMs: 45_000, perSecond: 60_000 },
+      { atMs: 45_001, perSecond: 10_000 },
+      { atMs: 110_000, perSecond: 10_000 },
+    ],
+  },
+  waves: {
+    about: 'waves: 5,000 to 30,000 requests/s and back, every 40 s',
+    points: Array.from({ length: 8 }, (_, index) => ({
+      atMs: index * 20_000,
+      perSecond: index % 2 === 0 ? 5_000 : 30_000,
+    })),
+  },
+};
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: Object.keys(PLANS).join(',') },
+    write: { type: 'boolean', default: false },
+  },
+});
+// Ctrl-C ends the nodes too: they are ended where the process exits.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130));
+await installEngine('9.1');
+for (const name of values.only.split(',')) {
+  const plan = PLANS[name];
+  if (plan === undefined) throw new RangeError(`no run ${name}; ${Object.keys(PLANS).join(', ')}`);
+  process.stderr.write(`${plan.about}\n`);
+  const recording = await record(plan);
+  const shards = recording.samples.map((one) => one.shards);
+  const overloaded = recording.samples.filter((one) => one.overloaded).length;
+  process.stdout.write(
+    `${name}: ${shards.join(' ')}\n${overloaded} s overloaded, a node does ${recording.nodeEcpuByIoThreads[0]} ECPU/s, load average ${recording.loadAverage.join(' to ')}\n`,
+  );
+  if (!values.write) continue;
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(`${FOLDER}${name}.json`, text(recording));
+}
+
+async function record({ about, points }: Plan): Promise<Recording> {
+  const recordedAt = new Date().toISOString();
+  const loadBefore = loadavg()[0]!;
+  await using springtide = await LiveSpringtide.start(1, null, PARAMS);
+  const spec = { name: CACHE, shards: 1, shardsMaximum: SHARDS_MAXIMUM, replicas: 0 };
+  const { endpoint } = await springtide.create(spec);
+  const port = Number(endpoint.split(':').at(-1));
+  await using loop = await OpenLoop.open({ host: '127.0.0.1', port, connections: 12 });
+  await loop.prefill(MIX.keysPerSlot, MIX.valueBytes);
+  await loop.mix({ ...MIX, weights: uniformWeights() });
+  await loop.hold(points[0]!.perSecond);
+  // Long enough for the proxies to learn what such a request costs, and for the pool to have its node.
+  await delay(WARM_UP_MS);
+  await until('a warm node', 60_000, async () => (await springtide.explain(CACHE)).pool.ready > 0);
+  const { pool } = await springtide.explain(CACHE);
+  const heat = await springtide.heat(CACHE);
+  await using watch = new ShapeWatch(springtide, CACHE);
+  await delay(1_500);
+  const startMs = Date.now();
+  await loop.schedule(points);
+  await delay(points.at(-1)!.atMs);
+  await delay(500);
+  await watch.stop();
+  const { decisions } = await springtide.explain(CACHE);
+  const endMs = startMs + points.at(-1)!.atMs;
+  const { shapes, heats } = watch;
+  return recordingSchema.parse({
+    about,
+    recordedAt,
+    machine: `${cpus()[0]?.model ?? 'an unknown processor'}, ${availableParallelism()} cores, with the load generator and other work on them`,
+    loadAverage: [loadBefore, loadavg()[0]!],
+    hosts: 1,
+    coresPerHost: availableParallelism(),
+    replicas: spec.replicas,
+    shardsMinimum: spec.shards,
+    shardsMaximum: spec.shardsMaximum,
+    warmNodes: pool.ready,
+    coldStartMs: COLD_START_MS,
+    dataBytes: heat.nodes.reduce((sum, { datasetBytes }) => sum + (datasetBytes ?? 0), 0),
+    zipf: 0,
+    nodeEcpuByIoThreads: [Math.round(measuredNodeEcpu(heats))],
+    patienceMs: PATIENCE_MS,
+    params: PARAMS,
+    samples: recordedSamples({
+      startMs,
+      endMs,
+      points,
+      shapes,
+      heats,
+      intervals: loop.intervals,
+      patienceMs: PATIENCE_MS,
+    }),
+    jobs: decisions
+      .toReversed()
+      .flatMap(({ step, reason, state, startedAtMs, finishedAtMs }) =>
+        finishedAtMs === null || state !== 'done'
+          ? []
+          : [{ atMs: startedAtMs - startMs, tookMs: finishedAtMs - startedAtMs, step, reason }],
+      ),
+  } satisfies Recording);
+}
+
+/** One sample a line: small, and a diff says something. */
+function text(recording: Recording): string {
+  const { samples, jobs, ...rest } = recording;
+  const lines = (list: readonly unknown[]) => list.map((one) => `    ${JSON.stringify(one)}`).join(',\n');
+  return `${JSON.stringify(rest, null, 2).slice(0, -2)},\n  "samples": [\n${lines(samples)}\n  ],\n  "jobs": [\n${lines(jobs)}\n  ]\n}\n`;
+}
