@@ -4,7 +4,8 @@
  *
  *   node bench/record.ts [--only tide,step,waves] [--write]
  *
- * Requests are scripts that keep an engine busy for about 20 µs, so that the nodes are what is loaded, not the generator.
+ * Requests are HEXISTS on hashes that an engine has to look through: they cost it some microseconds and everybody else little,
+ * so the nodes are what is loaded; and they are one ECPU each, however busy the machine is (a script is metered by its time).
  * The machine has few cores: shards are filled to half of what the product fills them to, so that there can be several of
  * them, and other work on it is not taken for this cache's. The simulator runs with the same parameters.
  */
@@ -19,24 +20,27 @@ import { installEngine } from '../src/engine/catalogue.ts';
 import { LiveSpringtide, until } from './elastic/live-springtide.ts';
 import type { RatePoint } from './elastic/load-schedule.ts';
 import { OpenLoop } from './elastic/open-loop.ts';
+import { prefillHashes } from './elastic/prefill-hashes.ts';
 import { measuredNodeEcpu, recordedSamples } from './elastic/recorder.ts';
 import { ShapeWatch } from './elastic/shape-watch.ts';
 import { uniformWeights } from './elastic/slot-weights.ts';
 
 const FOLDER = fileURLToPath(new URL('../docs/benchmarks/recordings/', import.meta.url));
 const CACHE = 'recorded';
-const WARM_UP_MS = 15_000;
+/** With one shard: until its node has shown what it can do, then until all is quiet. */
+const WARM_UP = { perSecond: 30_000, learnMs: 15_000, quietMs: 12_000 };
 const PATIENCE_MS = 1_000;
 /** Shards of the cache at the most: what two cores can be divided by. */
 const SHARDS_MAXIMUM = 8;
 /** A node that is started on a machine that is there (docs/decisions/0008): its start, and the engine's own delay of writes. */
 const COLD_START_MS = 2_000;
 const MIX = {
-  keysPerSlot: 4,
-  valueBytes: 64,
+  keysPerSlot: 1,
+  valueBytes: 0,
   readShare: 1,
-  scriptLoops: 3_000,
-  pipeline: 16,
+  scriptLoops: 0,
+  hashes: true,
+  pipeline: 32,
   seed: 6,
 };
 const PARAMS = {
@@ -57,31 +61,31 @@ interface Plan {
 
 const PLANS: Readonly<Record<string, Plan>> = {
   tide: {
-    about: 'up, hold, down: 3,000 to 36,000 requests/s in 20 s, back after 60 s',
+    about: 'up, hold, down: 4,000 to 50,000 requests/s in 20 s, back after 60 s',
     points: [
-      { atMs: 0, perSecond: 3_000 },
-      { atMs: 20_000, perSecond: 36_000 },
-      { atMs: 80_000, perSecond: 36_000 },
-      { atMs: 85_000, perSecond: 3_000 },
-      { atMs: 150_000, perSecond: 3_000 },
+      { atMs: 0, perSecond: 4_000 },
+      { atMs: 20_000, perSecond: 50_000 },
+      { atMs: 80_000, perSecond: 50_000 },
+      { atMs: 85_000, perSecond: 4_000 },
+      { atMs: 150_000, perSecond: 4_000 },
     ],
   },
   step: {
-    about: 'a step: 5,000 to 60,000 requests/s at once, more than a node can do',
+    about: 'a step: 6,000 to 95,000 requests/s at once, more than a node can do',
     points: [
-      { atMs: 0, perSecond: 5_000 },
-      { atMs: 10_000, perSecond: 5_000 },
-      { atMs: 10_001, perSecond: 60_000 },
-      { atMs: 45_000, perSecond: 60_000 },
+      { atMs: 0, perSecond: 6_000 },
+      { atMs: 10_000, perSecond: 6_000 },
+      { atMs: 10_001, perSecond: 95_000 },
+      { atMs: 45_000, perSecond: 95_000 },
       { atMs: 45_001, perSecond: 10_000 },
       { atMs: 110_000, perSecond: 10_000 },
     ],
   },
   waves: {
-    about: 'waves: 5,000 to 30,000 requests/s and back, every 40 s',
+    about: 'waves: 6,000 to 40,000 requests/s and back, every 40 s',
     points: Array.from({ length: 8 }, (_, index) => ({
       atMs: index * 20_000,
-      perSecond: index % 2 === 0 ? 5_000 : 30_000,
+      perSecond: index % 2 === 0 ? 6_000 : 40_000,
     })),
   },
 };
@@ -114,15 +118,17 @@ async function record({ about, points }: Plan): Promise<Recording> {
   const recordedAt = new Date().toISOString();
   const loadBefore = loadavg()[0]!;
   await using springtide = await LiveSpringtide.start(1, null, PARAMS);
-  const spec = { name: CACHE, shards: 1, shardsMaximum: SHARDS_MAXIMUM, replicas: 0 };
+  const spec = { name: CACHE, shards: 1, shardsMaximum: 1, replicas: 0 };
   const { endpoint } = await springtide.create(spec);
   const port = Number(endpoint.split(':').at(-1));
   await using loop = await OpenLoop.open({ host: '127.0.0.1', port, connections: 12 });
-  await loop.prefill(MIX.keysPerSlot, MIX.valueBytes);
+  await prefillHashes(port);
   await loop.mix({ ...MIX, weights: uniformWeights() });
+  await loop.hold(WARM_UP.perSecond);
+  await delay(WARM_UP.learnMs);
   await loop.hold(points[0]!.perSecond);
-  // Long enough for the proxies to learn what such a request costs, and for the pool to have its node.
-  await delay(WARM_UP_MS);
+  await delay(WARM_UP.quietMs);
+  await springtide.modify(CACHE, { shardsMaximum: SHARDS_MAXIMUM });
   await until('a warm node', 60_000, async () => (await springtide.explain(CACHE)).pool.ready > 0);
   const { pool } = await springtide.explain(CACHE);
   const heat = await springtide.heat(CACHE);
@@ -145,7 +151,8 @@ async function record({ about, points }: Plan): Promise<Recording> {
     coresPerHost: availableParallelism(),
     replicas: spec.replicas,
     shardsMinimum: spec.shards,
-    shardsMaximum: spec.shardsMaximum,
+    shardsMaximum: SHARDS_MAXIMUM,
+    warmUp: { ecpuPerSecond: WARM_UP.perSecond, learnMs: WARM_UP.learnMs, quietMs: WARM_UP.quietMs },
     warmNodes: pool.ready,
     coldStartMs: COLD_START_MS,
     dataBytes: heat.nodes.reduce((sum, { datasetBytes }) => sum + (datasetBytes ?? 0), 0),
@@ -175,6 +182,7 @@ async function record({ about, points }: Plan): Promise<Recording> {
 /** One sample a line: small, and a diff says something. */
 function text(recording: Recording): string {
   const { samples, jobs, ...rest } = recording;
-  const lines = (list: readonly unknown[]) => list.map((one) => `    ${JSON.stringify(one)}`).join(',\n');
+  const lines = (list: readonly unknown[]) =>
+    list.map((one) => `    ${JSON.stringify(one)}`).join(',\n');
   return `${JSON.stringify(rest, null, 2).slice(0, -2)},\n  "samples": [\n${lines(samples)}\n  ],\n  "jobs": [\n${lines(jobs)}\n  ]\n}\n`;
 }

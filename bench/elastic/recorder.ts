@@ -2,7 +2,7 @@
  * Turns a real run into a recording for the simulator: what was asked for, what there was, what clients saw, by the second.
  *
  * The planner works in ECPU. Asked for is what the schedule said, in requests, times what a request was metered at in that
- * second; a node's capacity is ECPU over utilisation, of the samples that say something.
+ * second; a node's capacity is ECPU over utilisation.
  */
 import type { HeatSample, ShapeSample } from './shape-watch.ts';
 import type { IntervalMessage } from './load-worker.ts';
@@ -21,11 +21,10 @@ export interface RecordedRun {
   readonly patienceMs: number;
 }
 
-/** Below it a node's figures are mostly noise, above it it is full and hides what is asked for. */
-const UTILISATION_FROM = 0.1;
-const UTILISATION_TO = 0.95;
-/** Median of so many samples of what a request costs: one of them is noise. */
-const COST_WINDOW_MS = 5_000;
+/** Above it a node is full and hides what is asked for. */
+const UTILISATION_MOST = 0.95;
+/** A second is one chance: figures are of so many around it. */
+const WINDOW_MS = 5_000;
 const ERROR_SHARE = 1e-4;
 const LATE_SHARE = 0.01;
 
@@ -46,10 +45,12 @@ export function recordedSamples(run: RecordedRun): RecordingSample[] {
     const p99Ms = latencies.quantileMs(1 - LATE_SHARE);
     // Nothing came back though something was asked for: whoever asked is waiting.
     const silent = asked > 0 && latencies.total === 0;
+    const near = around(run, epochMs);
     const heat = run.heats.findLast((one) => one.atMs <= epochMs + 1000);
     return {
       atMs,
-      ecpuPerSecond: Math.round(asked * costAt(run, epochMs)),
+      ecpuPerSecond: Math.round(asked * costOf(near)),
+      nodeEcpu: Math.round(measuredNodeEcpu(near)),
       shards: (run.shapes.findLast((one) => one.atMs <= epochMs + 1000) ?? run.shapes[0]!).shards,
       utilisation: heat === undefined ? null : busiest(heat),
       p99Ms: Math.round(p99Ms * 100) / 100,
@@ -59,40 +60,42 @@ export function recordedSamples(run: RecordedRun): RecordingSample[] {
   });
 }
 
-/** ECPU per second of one node at full utilisation: the median over all samples and nodes. */
+/** ECPU per second of one node at full utilisation, over a time. */
 export function measuredNodeEcpu(heats: readonly HeatSample[]): number {
-  const seen = heats.flatMap(({ nodes }) =>
-    nodes.flatMap(({ utilisation, ecpuPerSecond }) =>
-      utilisation !== null && utilisation >= UTILISATION_FROM && utilisation <= UTILISATION_TO
-        ? [ecpuPerSecond / utilisation]
-        : [],
-    ),
-  );
-  if (seen.length === 0) throw new RangeError('no node was busy enough to say what it can do');
-  return median(seen);
+  let [ecpu, utilisations] = [0, 0];
+  for (const { utilisation, ecpuPerSecond } of heats.flatMap(({ nodes }) => nodes)) {
+    if (utilisation === null || utilisation > UTILISATION_MOST || ecpuPerSecond === 0) continue;
+    ecpu += ecpuPerSecond;
+    utilisations += utilisation;
+  }
+  if (utilisations === 0) throw new RangeError('no node said what it can do');
+  return ecpu / utilisations;
 }
 
-/** ECPU of a request around then. */
-function costAt(run: RecordedRun, epochMs: number): number {
-  const costs = run.heats
-    .filter(({ requestsPerSecond }) => requestsPerSecond > 0)
-    .map((heat) => ({
-      distanceMs: Math.abs(heat.atMs - epochMs - 500),
-      ecpu: heat.nodes.reduce((sum, { ecpuPerSecond }) => sum + ecpuPerSecond, 0),
-      requests: heat.nodes.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0),
-    }))
-    .filter(({ requests }) => requests > 0);
-  const near = costs.filter(({ distanceMs }) => distanceMs <= COST_WINDOW_MS / 2);
-  const used = near.length > 0 ? near : costs.sort((a, b) => a.distanceMs - b.distanceMs).slice(0, 1);
-  if (used.length === 0) throw new RangeError('nothing was metered');
-  return median(used.map(({ ecpu, requests }) => ecpu / requests));
+function around(run: RecordedRun, epochMs: number): readonly HeatSample[] {
+  const near = run.heats.filter(({ atMs }) => Math.abs(atMs - epochMs - 500) <= WINDOW_MS / 2);
+  return near.some(isMeasured) ? near : run.heats.filter(isMeasured);
+}
+
+function isMeasured({ nodes }: HeatSample): boolean {
+  return nodes.some(
+    ({ utilisation, ecpuPerSecond }) =>
+      utilisation !== null && utilisation <= UTILISATION_MOST && ecpuPerSecond > 0,
+  );
+}
+
+/** ECPU of a request. */
+function costOf(heats: readonly HeatSample[]): number {
+  let [ecpu, requests] = [0, 0];
+  for (const node of heats.flatMap(({ nodes }) => nodes)) {
+    ecpu += node.ecpuPerSecond;
+    requests += node.requestsPerSecond;
+  }
+  if (requests === 0) throw new RangeError('nothing was metered');
+  return ecpu / requests;
 }
 
 function busiest({ nodes }: HeatSample): number | null {
   const known = nodes.flatMap(({ utilisation }) => (utilisation === null ? [] : [utilisation]));
   return known.length === 0 ? null : Math.round(Math.max(...known) * 1000) / 1000;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

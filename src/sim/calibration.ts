@@ -2,8 +2,10 @@
  * What the simulator takes for true about nodes, proxies and moves: one file (`calibration.json`), each figure with its
  * origin, so that the report can say what was measured and what is assumed.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
+
+const FILE = new URL('calibration.json', import.meta.url);
 
 const figure = z.strictObject({ value: z.number().min(0), unit: z.string(), origin: z.string() });
 
@@ -24,6 +26,8 @@ const calibrationSchema = z.strictObject({
   coldStartMs: figure,
   moveFixedMs: figure,
   moveBytesPerSecond: figure,
+  moveUsPerKey: figure,
+  bytesPerKey: figure,
   forkTax: figure,
   failoverMs: figure,
   patienceMs: figure,
@@ -39,7 +43,7 @@ export type Calibration = {
 
 /** Throws ZodError where the file is not what the schema says. */
 export function readCalibrationFile(): CalibrationFile {
-  const text = readFileSync(new URL('calibration.json', import.meta.url), 'utf8');
+  const text = readFileSync(FILE, 'utf8');
   return calibrationSchema.parse(JSON.parse(text));
 }
 
@@ -47,4 +51,8 @@ export function figuresOf(file: CalibrationFile): Calibration {
   return Object.fromEntries(
     Object.entries(file).map(([name, { value }]) => [name, value]),
   ) as Calibration;
+}
+
+export function writeCalibrationFile(file: CalibrationFile): void {
+  writeFileSync(FILE, `${JSON.stringify(calibrationSchema.parse(file), null, 2)}\n`);
 }

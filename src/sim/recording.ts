@@ -13,6 +13,12 @@ export const recordingSchema = z.strictObject({
   replicas: z.int().min(0),
   shardsMinimum: z.int().min(1),
   shardsMaximum: z.int().min(1),
+  /** Before it: a load that shows what a node can do, with one shard, then a quiet time at the first sample's. */
+  warmUp: z.strictObject({
+    ecpuPerSecond: z.number().min(0),
+    learnMs: z.number().min(0),
+    quietMs: z.number().min(0),
+  }),
   warmNodes: z.int().min(0),
   coldStartMs: z.number().min(0),
   dataBytes: z.number().min(0),
@@ -31,6 +37,8 @@ export const recordingSchema = z.strictObject({
         /** That the clients asked for. */
         ecpuPerSecond: z.number().min(0),
         shards: z.int().min(0),
+        /** That a node could do around then at full utilisation: other work on the machine takes from it. */
+        nodeEcpu: z.number().positive(),
         /** Of the busiest node; null: not known. */
         utilisation: z.number().min(0).nullable(),
         /** Of what was answered in this second. */

@@ -1,18 +1,25 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { figuresOf, readCalibrationFile } from './calibration.ts';
-import { recordingSchema, replay, type Recording } from './replay.ts';
+import { recordingSchema, type Recording } from './recording.ts';
+import { replay } from './replay.ts';
 
 const calibration = figuresOf(readCalibrationFile());
 
 function recording(shards: (second: number) => number): Recording {
   return recordingSchema.parse({
     about: 'a ramp',
+    recordedAt: '2026-01-01T00:00:00.000Z',
+    machine: 'a modelled one',
+    loadAverage: [0, 0],
+    patienceMs: 1000,
+    jobs: [],
     hosts: 2,
     coresPerHost: 16,
     replicas: 0,
     shardsMinimum: 1,
     shardsMaximum: 10,
+    warmUp: { ecpuPerSecond: 10_000, learnMs: 0, quietMs: 10_000 },
     warmNodes: 8,
     coldStartMs: 1000,
     dataBytes: 1e8,
@@ -22,6 +29,10 @@ function recording(shards: (second: number) => number): Recording {
       atMs: second * 1000,
       ecpuPerSecond: 10_000 + Math.min(100, second) * 1400,
       shards: shards(second),
+      nodeEcpu: 50_000,
+      utilisation: null,
+      p99Ms: 1,
+      errors: 0,
       overloaded: false,
     })),
   });

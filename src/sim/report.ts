@@ -1,5 +1,7 @@
 /** The report of the simulator: tables, targets, comparison and assumptions as Markdown. Every figure is of the run. */
 import type { CalibrationFile } from './calibration.ts';
+import { heldAgainstReal, type NamedReplay } from './held-against-real.ts';
+import { markdownTable } from './markdown-table.ts';
 import { AWS } from './published-figures.ts';
 import { DOUBLING_POOL, type AllOutcomes, type Pair } from './run-all.ts';
 import type { Outcome } from './scenario.ts';
@@ -54,7 +56,11 @@ export function targets(all: AllOutcomes): Target[] {
   ];
 }
 
-export function renderReport(all: AllOutcomes, calibration: CalibrationFile): string {
+export function renderReport(
+  all: AllOutcomes,
+  calibration: CalibrationFile,
+  replays: readonly NamedReplay[],
+): string {
   const slow = all.pairs.find(({ scenario }) => scenario.name === 'doubling-120s')!;
   const fast = all.pairs.find(({ scenario }) => scenario.name === 'doubling-30s')!;
   const preScaled = all.pairs.find(({ scenario }) => scenario.name === 'pre-scaled')!;
@@ -69,7 +75,7 @@ wait behind a backlog of more than 100 ms.
 
 ## Targets
 
-${table(
+${markdownTable(
   ['', 'target', 'reached', ''],
   targets(all).map((one) => [one.name, one.target, one.reached, one.met ? 'met' : '**missed**']),
 )}
@@ -78,7 +84,7 @@ ${table(
 
 *planned* is the product's default; *reactive* the same planner with its forecast off.
 
-${table(
+${markdownTable(
   [
     'scenario',
     'variant',
@@ -109,7 +115,7 @@ ${all.pairs.map(({ scenario }) => `- **${scenario.title}**: ${scenario.assumptio
 
 ### A thousand caches on one fleet
 
-${table(
+${markdownTable(
   [
     'variant',
     'served',
@@ -142,7 +148,7 @@ them together, on a shared pool of ${all.prewarmedForMany} warm nodes.
 
 AWS's are of a real service, ours are simulated: they say what the planner and its pool allow, not what a machine was seen to do.
 
-${table(
+${markdownTable(
   ['', 'ElastiCache Serverless', 'here, simulated', 'source'],
   [
     [
@@ -166,6 +172,10 @@ ${table(
   ],
 )}
 
+## Held against real runs
+
+${heldAgainstReal(replays)}
+
 ## Pictures
 
 ${all.pairs.map(({ scenario }) => `### ${scenario.title}\n\n![${scenario.title}](elastic-simulated/${scenario.name}.svg)`).join('\n\n')}
@@ -176,7 +186,7 @@ ${all.pairs.map(({ scenario }) => `### ${scenario.title}\n\n![${scenario.title}]
 
 ## What the model takes for true
 
-${table(
+${markdownTable(
   ['figure', 'value', 'unit', 'origin'],
   Object.entries(calibration).map(([name, one]) => [
     `\`${name}\``,
@@ -274,9 +284,4 @@ function percent(share: number): string {
   return share >= 0.99
     ? `${(Math.floor(share * 1e5) / 1e3).toFixed(3)} %`
     : `${(share * 100).toFixed(1)} %`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }

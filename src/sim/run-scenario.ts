@@ -24,8 +24,6 @@ export function runScenario(scenario: Scenario, options: RunOptions): Outcome {
   const { calibration } = options;
   const params: PlannerParams = {
     ...DEFAULT_PLANNER_PARAMS,
-    moveFixedMs: calibration.moveFixedMs,
-    moveBytesPerSecond: calibration.moveBytesPerSecond,
     ...scenario.params,
     ...options.params,
   };
@@ -40,6 +38,7 @@ export function runScenario(scenario: Scenario, options: RunOptions): Outcome {
     const nowMs = scenario.startMs + at;
     if (scenario.limitsAt !== undefined) cache.limits = scenario.limitsAt(at);
     cache.bytesScale = scenario.bytesScale?.(at) ?? 1;
+    cache.capacityScale = scenario.capacityScale?.(at) ?? 1;
     faults.run(at, nowMs);
     fleet.beginTick();
     const offered = scenario.arrivals(at);

@@ -41,6 +41,8 @@ export interface Scenario {
   readonly params: Partial<PlannerParams>;
   /** Data as a factor of the shape's bytes; absent: constant. */
   readonly bytesScale?: (atMs: number) => number;
+  /** What nodes can do as a factor of the calibration's: other work on their machine; absent: constant. */
+  readonly capacityScale?: (atMs: number) => number;
   /** From then on the balance is judged. */
   readonly balancedFromMs: number;
 }

@@ -112,6 +112,8 @@ export class SimCache {
   shape: CacheShape;
   /** Factor on all slots' bytes. */
   bytesScale = 1;
+  /** Factor on what every node can do. */
+  capacityScale = 1;
   /** A gap in the figures: the view repeats the last ones. */
   blind = false;
   limits: CapacityLimits;
@@ -393,7 +395,7 @@ export class SimCache {
     const host = this.#fleet.hosts.get(shard.primary.hostId)!;
     // More busy threads than cores: everybody on the host gets less.
     const squeeze = host.lastBusy > host.cores ? host.cores / host.lastBusy : 1;
-    return full * (exporting ? 1 - forkTax : 1) * squeeze;
+    return this.capacityScale * full * (exporting ? 1 - forkTax : 1) * squeeze;
   }
 
   /** Shares of all requests: those its primary has to serve, and those that replicas and near caches answer. */
@@ -551,7 +553,7 @@ export class SimCache {
   }
 
   #moveSlots(step: CapacityStep & { kind: 'move-slots' }, nowMs: number): void {
-    const { moveFixedMs, moveBytesPerSecond } = this.#fleet.calibration;
+    const { moveFixedMs, moveBytesPerSecond, moveUsPerKey, bytesPerKey } = this.#fleet.calibration;
     let bytes = 0;
     for (const { first, last } of step.ranges) {
       for (let slot = first; slot <= last; slot += 1) {
@@ -561,7 +563,8 @@ export class SimCache {
       }
     }
     this.movesPlanned += 1;
-    const endMs = nowMs + moveFixedMs + (bytes / moveBytesPerSecond) * 1000;
+    const keysMs = ((bytes / bytesPerKey) * moveUsPerKey) / 1000;
+    const endMs = nowMs + moveFixedMs + keysMs + (bytes / moveBytesPerSecond) * 1000;
     const move = { from: step.from, to: step.to, ranges: step.ranges };
     const finish = (): void => {
       const from = this.#shard(step.from);
