@@ -6,7 +6,7 @@
  *
  * Requests are HEXISTS on hashes that an engine has to look through: they cost it some microseconds and everybody else little,
  * so the nodes are what is loaded; and they are one ECPU each, however busy the machine is (a script is metered by its time).
- * The machine has few cores: shards are filled to half of what the product fills them to, so that there can be several of
+ * The machine has few cores: shards are filled to a third of what the product fills them to, so that there can be several of
  * them, and other work on it is not taken for this cache's. The simulator runs with the same parameters.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ const CACHE = 'recorded';
 const WARM_UP = { perSecond: 30_000, learnMs: 15_000, quietMs: 12_000 };
 const PATIENCE_MS = 1_000;
 /** Shards of the cache at the most: what two cores can be divided by. */
-const SHARDS_MAXIMUM = 8;
+const SHARDS_MAXIMUM = 6;
 /** A node that is started on a machine that is there (docs/decisions/0008): its start, and the engine's own delay of writes. */
 const COLD_START_MS = 2_000;
 const MIX = {
@@ -46,11 +46,11 @@ const MIX = {
 const PARAMS = {
   ioThreadsMaximum: 1,
   hostFullUtilisation: 10,
-  targetUtilisation: 0.3,
-  outUtilisation: 0.3,
-  outForecastUtilisation: 0.375,
-  outUrgentUtilisation: 0.425,
-  inUtilisation: 0.25,
+  targetUtilisation: 0.2,
+  outUtilisation: 0.2,
+  outForecastUtilisation: 0.25,
+  outUrgentUtilisation: 0.28,
+  inUtilisation: 0.165,
   inQuietMs: 20_000,
 } as const satisfies Partial<PlannerParams>;
 
@@ -61,31 +61,31 @@ interface Plan {
 
 const PLANS: Readonly<Record<string, Plan>> = {
   tide: {
-    about: 'up, hold, down: 4,000 to 50,000 requests/s in 20 s, back after 60 s',
+    about: 'up, hold, down: 4,000 to 60,000 requests/s in 20 s, back after 35 s',
     points: [
       { atMs: 0, perSecond: 4_000 },
-      { atMs: 20_000, perSecond: 50_000 },
-      { atMs: 80_000, perSecond: 50_000 },
-      { atMs: 85_000, perSecond: 4_000 },
-      { atMs: 150_000, perSecond: 4_000 },
+      { atMs: 20_000, perSecond: 60_000 },
+      { atMs: 55_000, perSecond: 60_000 },
+      { atMs: 60_000, perSecond: 4_000 },
+      { atMs: 105_000, perSecond: 4_000 },
     ],
   },
   step: {
-    about: 'a step: 6,000 to 95,000 requests/s at once, more than a node can do',
+    about: 'a step: 5,000 to 120,000 requests/s at once, more than a node can do, for 25 s',
     points: [
-      { atMs: 0, perSecond: 6_000 },
-      { atMs: 10_000, perSecond: 6_000 },
-      { atMs: 10_001, perSecond: 95_000 },
-      { atMs: 45_000, perSecond: 95_000 },
-      { atMs: 45_001, perSecond: 10_000 },
-      { atMs: 110_000, perSecond: 10_000 },
+      { atMs: 0, perSecond: 5_000 },
+      { atMs: 10_000, perSecond: 5_000 },
+      { atMs: 10_001, perSecond: 120_000 },
+      { atMs: 35_000, perSecond: 120_000 },
+      { atMs: 35_001, perSecond: 10_000 },
+      { atMs: 90_000, perSecond: 10_000 },
     ],
   },
   waves: {
-    about: 'waves: 6,000 to 40,000 requests/s and back, every 40 s',
-    points: Array.from({ length: 8 }, (_, index) => ({
+    about: 'waves: 5,000 to 50,000 requests/s and back, every 40 s',
+    points: Array.from({ length: 6 }, (_, index) => ({
       atMs: index * 20_000,
-      perSecond: index % 2 === 0 ? 6_000 : 40_000,
+      perSecond: index % 2 === 0 ? 5_000 : 50_000,
     })),
   },
 };
@@ -152,7 +152,11 @@ async function record({ about, points }: Plan): Promise<Recording> {
     replicas: spec.replicas,
     shardsMinimum: spec.shards,
     shardsMaximum: SHARDS_MAXIMUM,
-    warmUp: { ecpuPerSecond: WARM_UP.perSecond, learnMs: WARM_UP.learnMs, quietMs: WARM_UP.quietMs },
+    warmUp: {
+      ecpuPerSecond: WARM_UP.perSecond,
+      learnMs: WARM_UP.learnMs,
+      quietMs: WARM_UP.quietMs,
+    },
     warmNodes: pool.ready,
     coldStartMs: COLD_START_MS,
     dataBytes: heat.nodes.reduce((sum, { datasetBytes }) => sum + (datasetBytes ?? 0), 0),

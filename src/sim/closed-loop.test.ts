@@ -101,7 +101,7 @@ class Loop {
       this.cache.advance(this.nowMs, SECOND, rate(at));
       this.cache.plan(this.nowMs);
       this.fleet.refill(this.nowMs, [this.cache.nodes], this.cache.nodesMissing);
-      this.counts.push({ atMs: this.nowMs, shards: this.cache.shards.size });
+      this.counts.push({ atMs: this.nowMs, shards: this.cache.shards.byNumber.size });
       check?.(at);
     }
   }
@@ -165,7 +165,9 @@ test('whatever the load does and whatever dies, the plan keeps its promises', ()
       for (const { seconds, rate, event } of phases) {
         cache.blind = event === 'gap';
         if (event === 'kill') {
-          const victim = [...cache.shards.values()].find((shard) => shard.primary !== null);
+          const victim = [...cache.shards.byNumber.values()].find(
+            (shard) => shard.primary !== null,
+          );
           if (victim !== undefined) cache.losePrimary(victim.shard, loop.nowMs, 500);
         }
         const drainsBefore = loop.drainsAtMs.length;
@@ -189,14 +191,14 @@ test('whatever the load does and whatever dies, the plan keeps its promises', ()
 
 function checkShape(loop: Loop, { limits }: Setting): void {
   const { cache } = loop;
-  const staying = [...cache.shards.values()].filter((shard) => shard.state !== 'draining');
+  const staying = [...cache.shards.byNumber.values()].filter((shard) => shard.state !== 'draining');
   assert.ok(staying.length >= limits.shardsMinimum, `${staying.length} shards stay`);
   assert.ok(staying.length <= Math.max(limits.shardsMaximum, 12), `${staying.length} shards`);
   const owned = new Map<number, number>();
   for (let slot = 0; slot < SLOTS; slot += 1)
-    owned.set(cache.owners[slot]!, (owned.get(cache.owners[slot]!) ?? 0) + 1);
-  for (const [owner, slots] of owned) assert.equal(cache.shards.get(owner)?.slots, slots);
-  for (const shard of cache.shards.values()) {
+    owned.set(cache.shards.owners[slot]!, (owned.get(cache.shards.owners[slot]!) ?? 0) + 1);
+  for (const [owner, slots] of owned) assert.equal(cache.shards.byNumber.get(owner)?.slots, slots);
+  for (const shard of cache.shards.byNumber.values()) {
     if (shard.primary === null) continue;
     // What is there always fits: a scale-in that overfills a node would evict.
     assert.ok(

@@ -30,8 +30,9 @@ ${markdownTable(
   ]),
 )}
 
-Each cell is real / simulated. ${replays[0]!.recording.machine}. In these runs shards are filled to half of what the product fills them
-to, so that two cores can carry several; a shard leaves after ${Number(replays[0]!.recording.params['inQuietMs']) / 1000} s of quiet.
+Each cell is real / simulated. ${replays[0]!.recording.machine}. In these runs shards are filled to a third of what the product fills them
+to, so that two cores can carry several; a shard leaves after ${Number(replays[0]!.recording.params['inQuietMs']) / 1000} s of quiet. What other work on the machine took from
+the nodes is in what is replayed: their capacity, second by second.
 
 ${replays.map(({ name, recording }) => `![${recording.about}](elastic-simulated/real-${name}.svg)`).join('\n\n')}`;
 }

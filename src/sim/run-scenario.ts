@@ -38,7 +38,7 @@ export function runScenario(scenario: Scenario, options: RunOptions): Outcome {
     const nowMs = scenario.startMs + at;
     if (scenario.limitsAt !== undefined) cache.limits = scenario.limitsAt(at);
     cache.bytesScale = scenario.bytesScale?.(at) ?? 1;
-    cache.capacityScale = scenario.capacityScale?.(at) ?? 1;
+    cache.shards.capacityScale = scenario.capacityScale?.(at) ?? 1;
     faults.run(at, nowMs);
     fleet.beginTick();
     const offered = scenario.arrivals(at);
@@ -89,7 +89,7 @@ class FaultRunner {
         return !this.#cache.blind;
       }
       case 'move-killed': {
-        const move = this.#cache.jobs.find((job) => job.move !== null)?.move;
+        const move = this.#cache.steps.jobs.find((job) => job.move !== null)?.move;
         if (move === null || move === undefined) return false;
         this.#cache.losePrimary(move[fault.side], nowMs, 100);
         return true;
@@ -144,7 +144,7 @@ class Tally {
       this.#firstLossMs ??= at;
       this.#lastLossMs = at + tickMs;
     }
-    const shards = cache.shards.size;
+    const shards = cache.shards.byNumber.size;
     this.#peakShards = Math.max(this.#peakShards, shards);
     if (this.#shards > 0 && shards !== this.#shards) {
       const direction = Math.sign(shards - this.#shards);
@@ -159,7 +159,7 @@ class Tally {
     this.#slice.lost += lost;
     if (!due) return;
     if (at >= this.#nextBalanceMs) {
-      this.#balanceNow = cache.maxOverReachable(this.#scenario.startMs + at);
+      this.#balanceNow = cache.shards.maxOverReachable(this.#scenario.startMs + at);
       // All slots are looked at: not each second of a long day.
       this.#nextBalanceMs = at + Math.min(60_000, this.#scenario.durationMs / 200);
       if (at >= this.#scenario.balancedFromMs) this.#balance.push(this.#balanceNow);
@@ -182,21 +182,21 @@ class Tally {
       overloadedSeconds: this.#overloadedMs / 1000,
       absorbedMs: this.#firstLossMs === null ? 0 : this.#lastLossMs - this.#firstLossMs,
       peakShards: this.#peakShards,
-      endShards: cache.shards.size,
+      endShards: cache.shards.byNumber.size,
       peakProxies: proxies.peak,
       nodeHours: this.#nodeMs / 3_600_000,
       idealNodeHours: this.#idealMs / 3_600_000,
-      moves: cache.movesPlanned,
-      movesFailed: cache.movesFailed,
-      bytesMoved: cache.bytesMoved,
+      moves: cache.steps.movesPlanned,
+      movesFailed: cache.steps.movesFailed,
+      bytesMoved: cache.steps.bytesMoved,
       turns: this.#turns,
       maxOverMean:
         this.#balance.sort((a, b) => a - b)[Math.floor(this.#balance.length * 0.95)] ?? 1,
       p50Ms: mean((point) => point.p50Ms),
       p99Ms: mean((point) => point.p99Ms),
       worstP99Ms: Math.max(0, ...this.#points.map((point) => point.p99Ms)),
-      shardsLost: cache.shardsLost,
-      steps: Object.fromEntries(cache.stepCounts),
+      shardsLost: cache.shards.lost,
+      steps: Object.fromEntries(cache.steps.counts),
       points: this.#points,
     };
   }
@@ -217,7 +217,7 @@ class Tally {
       offered: this.#slice.offered / elapsed,
       served: this.#slice.served / elapsed,
       lost: this.#slice.lost / elapsed,
-      shards: cache.shards.size,
+      shards: cache.shards.byNumber.size,
       nodes: cache.nodes,
       ideal: this.#ideal(rate),
       proxies: proxies.ready,

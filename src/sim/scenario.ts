@@ -2,7 +2,7 @@
 import type { CapacityLimits } from '../control/policies/capacity-view.ts';
 import type { PlannerParams } from '../control/policies/planner-params.ts';
 import type { PoolParams } from '../control/policies/plan-pool.ts';
-import type { CacheShape } from './sim-cache.ts';
+import type { CacheShape } from './sim-shards.ts';
 import type { HostShape } from './sim-fleet.ts';
 
 export type Fault =

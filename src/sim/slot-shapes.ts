@@ -1,7 +1,7 @@
 /** How requests and bytes lie over the slots: even, by Zipf's law, with one hot slot. Shares sum to 1. */
 import { SLOTS } from '../control/policies/capacity-view.ts';
 import { seededRandom } from '../lib/seeded-random.ts';
-import type { CacheShape, HotKeyModel } from './sim-cache.ts';
+import type { CacheShape, HotKeyModel } from './sim-shards.ts';
 
 export interface ShapeOptions {
   /** Zipf's exponent over slots; 0 is even. */

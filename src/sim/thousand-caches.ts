@@ -152,7 +152,7 @@ export function runThousandCaches(options: ManyOptions): ManyOutcome {
     firstNodes,
     emptyPoolSeconds,
     smallestPool: Math.min(...points.map((point) => point.pool)),
-    steps: sum(({ cache }) => [...cache.stepCounts.values()].reduce((a, b) => a + b, 0)),
+    steps: sum(({ cache }) => [...cache.steps.counts.values()].reduce((a, b) => a + b, 0)),
     points,
   };
 }
