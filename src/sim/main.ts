@@ -6,7 +6,7 @@
  * recordings into calibration.json.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { calibrate } from './calibrate.ts';
 import { figuresOf, readCalibrationFile, writeCalibrationFile } from './calibration.ts';
 import { replayPicture } from './held-against-real.ts';
@@ -18,11 +18,19 @@ import { replay, type ReplayResult } from './replay.ts';
 import { runAll } from './run-all.ts';
 
 const file = readCalibrationFile();
-const { values: options, positionals } = parseArgs({
-  options: { replay: { type: 'string' }, calibrate: { type: 'boolean', default: false } },
-  allowPositionals: true,
-});
-if (options.calibrate) measured(positionals);
+const command = new Command('npm run sim --')
+  .description(
+    'Runs all scenarios in virtual time, replays the recorded runs and writes docs/benchmarks/elastic-simulated.md with its pictures. Ends with 1 if a target is missed.',
+  )
+  .option('--replay <file>', 'hold the model against a recorded run instead; write nothing')
+  .option('--calibrate', 'take what the model is to believe from measurements instead')
+  .argument(
+    '[measurements...]',
+    'files of bench:elastic --json, bench/move-cost.ts, bench/failover.ts',
+  )
+  .parse();
+const options = command.opts<{ readonly replay?: string; readonly calibrate?: true }>();
+if (options.calibrate === true) measured(command.args);
 else if (options.replay !== undefined) compare(options.replay);
 else simulate();
 

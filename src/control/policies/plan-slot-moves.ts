@@ -8,15 +8,14 @@
  *   then the unbalanced  ── heat; a slot heavier than an even share keeps its shard, the others leave it
  *   then the full        ── memory
  */
-import { NO_SHARD, SLOTS, type PlannedCapacityStep } from './capacity-view.ts';
-import { placementTarget, type PlacementTarget } from './placement-target.ts';
+import type { PlannedCapacityStep } from './capacity-view.ts';
 import { percent } from './plan-io-threads.ts';
 import type { PlannerState } from './planner-state.ts';
 import { slotLoad, type CapacityReading, type ShardReading } from './read-capacity.ts';
-import { selectSlots, type SlotChoice, type SlotWeight } from './select-slots.ts';
+import { selectSlots, type SlotChoice } from './select-slots.ts';
+import { bytesOfJob, canGrow, fullness, memoryRoom, roomFor } from './shard-room.ts';
+import { SlotWeights, weigh, type Weighed } from './weigh-shards.ts';
 
-/** Load that every shard is taken to have besides, as a share of its capacity: idle shards balance by number of slots. */
-const LATENT_SHARE = 0.02;
 const SAMPLES_UNBALANCED = 3;
 /** Where nobody is busy only this is worth moves: the load that is to come would find one shard overloaded. */
 const IDLE_RATIO = 1.6;
@@ -28,17 +27,6 @@ export interface SlotMovesPlan {
   readonly worstRatio: number | null;
   /** ECPU per second that the moves bring to each target, by shard number. */
   readonly incoming: ReadonlyMap<number, number>;
-}
-
-interface Weighed {
-  readonly shard: ShardReading;
-  readonly weight: number;
-  /** The same from the averaged load. */
-  readonly steady: number;
-  /** What placement can reach for it. */
-  readonly target: number;
-  /** Slots of it that fill a shard alone. */
-  readonly own: readonly number[];
 }
 
 export function planSlotMoves(
@@ -60,7 +48,7 @@ export function planSlotMoves(
   const none = { steps: [], unbalancedSamples: unbalanced, worstRatio: null, incoming };
   if (!view.sharding || !reading.fresh || known.length < 2) return none;
 
-  const weights = new Weights(reading);
+  const weights = new SlotWeights(reading);
   const staying = known.filter((shard) => shard.view.state === 'serving' && isKnown(shard));
   const weighed = weigh(staying, reading, weights);
   for (const one of weighed) {
@@ -211,7 +199,7 @@ function balance(
   urgent: boolean,
   manyBelow: boolean,
   reading: CapacityReading,
-  weights: Weights,
+  weights: SlotWeights,
 ): { choice: SlotChoice; reason: string; rejected: string[] } | null {
   const { params } = reading;
   // In a calm not more than the averages bear out; in a hurry what is seen now.
@@ -276,122 +264,9 @@ function balance(
   };
 }
 
-/** Slots' weights of one plan; each shard's are worked out when they are asked for. */
-class Weights {
-  readonly #reading: CapacityReading;
-  readonly latent: number;
-
-  constructor(reading: CapacityReading) {
-    this.#reading = reading;
-    this.latent = (LATENT_SHARE * reading.newShardEcpu * reading.shards.length) / SLOTS;
-  }
-
-  ofShard(shard: ShardReading): number {
-    return (shard.load ?? 0) + shard.slots * this.latent;
-  }
-
-  steadyOf(shard: ShardReading): number {
-    return (shard.steadyLoad ?? 0) + shard.slots * this.latent;
-  }
-
-  ofSlot(shard: ShardReading, slot: number): number {
-    return slotLoad(this.#reading, shard, slot) + this.latent;
-  }
-
-  slotsOf(shard: ShardReading, except: ReadonlySet<number>): SlotWeight[] {
-    const { owners, bytes } = this.#reading.view.slots;
-    const slots: SlotWeight[] = [];
-    for (let slot = 0; slot < SLOTS; slot += 1) {
-      if (owners[slot] !== shard.shard || except.has(slot)) continue;
-      slots.push({ slot, weight: this.ofSlot(shard, slot), bytes: bytes[slot]! });
-    }
-    return slots;
-  }
-}
-
-function weigh(
-  staying: readonly ShardReading[],
-  reading: CapacityReading,
-  weights: Weights,
-): Weighed[] {
-  // An empty shard's own utilisation is its idling.
-  const weightOf = (shard: ShardReading): number =>
-    shard.slots === 0 ? 0 : weights.ofShard(shard);
-  const total = staying.reduce((sum, shard) => sum + weightOf(shard), 0);
-  const byNumber = new Map(staying.map((shard) => [shard.shard, shard]));
-  const heavy = heavySlots(reading, byNumber, weights, total / Math.max(1, staying.length) / 4);
-  const target: PlacementTarget = placementTarget(heavy, total, staying.length);
-  const ownOf = new Map<number, number[]>();
-  for (const slot of target.own.keys()) {
-    const owner = reading.view.slots.owners[slot]!;
-    ownOf.set(owner, [...(ownOf.get(owner) ?? []), slot]);
-  }
-  return staying.map((shard) => {
-    const own = ownOf.get(shard.shard) ?? [];
-    return {
-      shard,
-      weight: weightOf(shard),
-      steady: shard.slots === 0 ? 0 : weights.steadyOf(shard),
-      target: own.length === 0 ? target.mean : Math.max(target.mean, target.own.get(own[0]!)!),
-      own,
-    };
-  });
-}
-
-function heavySlots(
-  reading: CapacityReading,
-  shards: ReadonlyMap<number, ShardReading>,
-  weights: Weights,
-  threshold: number,
-): { slot: number; weight: number }[] {
-  const { owners, ecpu } = reading.view.slots;
-  let dearest = 0;
-  for (const shard of shards.values())
-    if (shard.ecpu > 0) dearest = Math.max(dearest, (shard.load ?? 0) / shard.ecpu);
-  const heavy: { slot: number; weight: number }[] = [];
-  if (reading.hottestSlotEcpu * dearest + weights.latent < threshold) return heavy;
-  for (let slot = 0; slot < SLOTS; slot += 1) {
-    if (ecpu[slot]! * dearest + weights.latent < threshold || owners[slot] === NO_SHARD) continue;
-    const shard = shards.get(owners[slot]!);
-    if (shard === undefined) continue;
-    const weight = weights.ofSlot(shard, slot);
-    if (weight >= threshold) heavy.push({ slot, weight });
-  }
-  return heavy.sort((a, b) => b.weight - a.weight || a.slot - b.slot);
-}
-
 /** An empty shard needs no figures. */
 function isKnown(shard: ShardReading): boolean {
   return shard.view.primary !== null && (shard.slots === 0 || shard.load !== null);
-}
-
-/** Load that a shard may take over from a draining one. */
-function roomFor(one: Weighed, reading: CapacityReading): number {
-  return reading.params.targetUtilisation * one.shard.potentialEcpu - one.weight;
-}
-
-function bytesOfJob({ params }: CapacityReading): number {
-  return ((params.moveMaximumMs - params.moveFixedMs) / 1000) * params.moveBytesPerSecond;
-}
-
-/** Within the limit that it has now: one that grows later comes too late for slots that arrive at once. */
-function memoryRoom(shard: ShardReading, reading: CapacityReading): number {
-  const { primary } = shard.view;
-  if (primary === null || shard.usedMemoryBytes === null) return 0;
-  const limit = primary.maxmemoryBytes || reading.params.shardMemoryMaximumBytes;
-  return Math.max(0, limit * reading.params.memoryUp - shard.usedMemoryBytes);
-}
-
-function fullness(shard: ShardReading): number {
-  const limit = shard.view.primary?.maxmemoryBytes ?? 0;
-  return limit === 0 || shard.usedMemoryBytes === null ? 0 : shard.usedMemoryBytes / limit;
-}
-
-function canGrow(shard: ShardReading, reading: CapacityReading): boolean {
-  const { primary } = shard.view;
-  if (primary === null) return false;
-  const room = reading.rooms.get(primary.hostId)?.memoryBytes ?? 0;
-  return primary.maxmemoryBytes < reading.params.shardMemoryMaximumBytes && room > 0;
 }
 
 function mib(bytes: number): string {
