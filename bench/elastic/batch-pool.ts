@@ -18,8 +18,6 @@ export interface LoadMix {
    * the generator and the proxies do not: a machine with two cores can load its nodes only so.
    */
   readonly scriptLoops: number;
-  /** Asks hashes (prefill-hashes.ts) for a field that none of them has: the engine looks at all, and it is one ECPU. */
-  readonly hashes?: boolean;
   /** Requests in one write of the generator. */
   readonly pipeline: number;
   readonly seed: number;
@@ -27,9 +25,6 @@ export interface LoadMix {
 
 /** Distinct batches: with 32 requests each, eight requests for each slot when all are alike. */
 const BATCHES = 4_096;
-
-/** As long as those that are there (prefill-hashes.ts): each of them is compared. */
-const ABSENT_FIELD = 'f-------';
 
 export function batchPool(mix: LoadMix): readonly Buffer[] {
   const random = randomFrom(mix.seed);
@@ -41,7 +36,6 @@ export function batchPool(mix: LoadMix): readonly Buffer[] {
     const requests = Array.from({ length: mix.pipeline }, (_, i) => {
       const slot = slots[batch * mix.pipeline + i]!;
       const key = slotKey(tags, slot, Math.floor(random() * mix.keysPerSlot));
-      if (mix.hashes === true) return encodeRequest(['HEXISTS', key, ABSENT_FIELD]);
       if (script !== null) return encodeRequest(['EVAL_RO', script, 1, key]);
       return encodeRequest(random() < mix.readShare ? ['GET', key] : ['SET', key, value]);
     });
