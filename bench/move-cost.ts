@@ -10,6 +10,7 @@
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Command } from 'commander';
 import type { AdminClient } from '../src/engine/admin-client.ts';
 import { installEngine } from '../src/engine/catalogue.ts';
 import { nodeClient } from './elastic/each-step.ts';
@@ -39,8 +40,11 @@ interface Look {
   readonly commands: number;
 }
 
-const [path] = process.argv.slice(2);
-if (path === undefined) throw new RangeError('node bench/move-cost.ts FILE');
+const [path] = new Command('node bench/move-cost.ts')
+  .description('Measures what an export of slots takes from its source, and starts of proxies.')
+  .argument('<file>', 'what was measured is written to it, as JSON')
+  .allowExcessArguments(false)
+  .parse().processedArgs as [string];
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130));
 await installEngine('9.1');
 const startedAt = new Date().toISOString();

@@ -14,7 +14,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import type { PlannerParams } from '../src/control/policies/planner-params.ts';
 import { recordingSchema, type Recording } from '../src/sim/recording.ts';
 import { installEngine } from '../src/engine/catalogue.ts';
@@ -89,12 +89,13 @@ const PLANS: Readonly<Record<string, Plan>> = {
   },
 };
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string', default: Object.keys(PLANS).join(',') },
-    write: { type: 'boolean', default: false },
-  },
-});
+const values = new Command('npm run bench:record --')
+  .description('Runs short loads against a real Springtide; writes them for the simulator.')
+  .option('--only <names>', 'which of them', Object.keys(PLANS).join(','))
+  .option('--write', 'to docs/benchmarks/recordings', false)
+  .allowExcessArguments(false)
+  .parse()
+  .opts<{ readonly only: string; readonly write: boolean }>();
 // Ctrl-C ends the nodes too: they are ended where the process exits.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130));
 await installEngine('9.1');
