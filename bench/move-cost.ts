@@ -4,7 +4,7 @@
  *
  *   node bench/move-cost.ts FILE
  *
- * The tax of a move is the time of the source's main thread that its requests do not explain, as a share of the move's time:
+ * The tax of a move is the processor time of the source's main thread that its requests do not explain, as a share of the move's time:
  * the fork, pages copied because they are written to, what is streamed. What a request takes is of the seconds before.
  */
 import { writeFileSync } from 'node:fs';
@@ -36,7 +36,7 @@ const PROXY_STARTS = 5;
 
 interface Look {
   readonly atMs: number;
-  readonly activeMs: number;
+  readonly cpuMs: number;
   readonly commands: number;
 }
 
@@ -102,11 +102,12 @@ async function watch(shard: number): Promise<void> {
 }
 
 async function look(client: AdminClient): Promise<Look> {
-  const [stats, cpu] = [await client.call('INFO', 'stats'), await client.call('INFO', 'cpu')];
+  const [stats, info] = [await client.call('INFO', 'stats'), await client.call('INFO', 'cpu')];
+  const seconds = (name: string) =>
+    Number(new RegExp(`${name}:([\\d.]+)`).exec(String(info))?.[1] ?? Number.NaN);
   return {
     atMs: Date.now(),
-    // Seconds, with microseconds behind the point.
-    activeMs: 1000 * Number(/used_active_time_main_thread:([\d.]+)/.exec(String(cpu))![1]),
+    cpuMs: 1000 * (seconds('used_cpu_user_main_thread') + seconds('used_cpu_sys_main_thread')),
     commands: Number(/total_commands_processed:(\d+)/.exec(String(stats))![1]),
   };
 }
@@ -118,14 +119,14 @@ function taxOf(seen: readonly Look[], startedAtMs: number, finishedAtMs: number)
   if (during.length < 3 || before.length < 10) return null;
   const quiet = between(before);
   const moving = between(during);
-  return (moving.activeMs - moving.commands * (quiet.activeMs / quiet.commands)) / moving.atMs;
+  return (moving.cpuMs - moving.commands * (quiet.cpuMs / quiet.commands)) / moving.atMs;
 }
 
 function between(looked: readonly Look[]): Look {
   const [first, last] = [looked[0]!, looked.at(-1)!];
   return {
     atMs: last.atMs - first.atMs,
-    activeMs: last.activeMs - first.activeMs,
+    cpuMs: last.cpuMs - first.cpuMs,
     commands: last.commands - first.commands,
   };
 }

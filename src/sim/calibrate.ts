@@ -73,7 +73,7 @@ export function calibrate(
   set(
     'forkTax',
     median(taxes.map(({ share }) => Math.max(0, share))),
-    `time of the source's main thread that its requests do not explain, of the move's time, median of ${taxes.length} moves: \`node bench/move-cost.ts\`, ${dayOf(measurements, 'forkTax')}`,
+    `processor time of the source's main thread that its requests do not explain, of the move's time, median of ${taxes.length} moves: \`node bench/move-cost.ts\`, ${dayOf(measurements, 'forkTax')}`,
   );
   const starts = measurements.flatMap(({ proxyStartMs = [] }) => proxyStartMs);
   set(

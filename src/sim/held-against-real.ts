@@ -32,7 +32,9 @@ ${markdownTable(
 
 Each cell is real / simulated. ${replays[0]!.recording.machine}. In these runs shards are filled to a third of what the product fills them
 to, so that two cores can carry several; a shard leaves after ${Number(replays[0]!.recording.params['inQuietMs']) / 1000} s of quiet. What other work on the machine took from
-the nodes is in what is replayed: their capacity, second by second.
+the nodes is in what is replayed: their capacity, second by second. Where all of the machine is full (the step) waiting is not
+comparable: its cores go to the node that is asked most, while the model gives each node the same, so a shard that has too much
+takes longer to catch up.
 
 ${replays.map(({ name, recording }) => `![${recording.about}](elastic-simulated/real-${name}.svg)`).join('\n\n')}`;
 }

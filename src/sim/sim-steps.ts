@@ -147,6 +147,7 @@ export class SimSteps {
     const finish = (): void => {
       const from = this.#shards.get(step.from);
       const to = this.#shards.get(step.to);
+      const shareBefore = from.share;
       for (const { first, last } of step.ranges) {
         for (let slot = first; slot <= last; slot += 1) {
           this.#shards.owners[slot] = step.to;
@@ -158,6 +159,10 @@ export class SimSteps {
           to.slots += 1;
         }
       }
+      // Requests that waited for these slots follow them: their node sends them on.
+      const followed = shareBefore > 0 ? from.backlog * (1 - from.share / shareBefore) : 0;
+      from.backlog -= followed;
+      to.backlog += followed;
       this.bytesMoved += bytes;
       if (from.slots === 0) from.share = 0;
     };

@@ -270,6 +270,18 @@ test('what a shard costs more than its ECPU says is learned over time, and slots
   assert.ok(moves(60) > 0);
 });
 
+test('a saturated shard gets no more slots, however little it seems to carry', () => {
+  // Both serve what they can; what is asked of the second may be many times that.
+  const both = (second: number) =>
+    testView([
+      { shard: 0, ecpu: 260_000, utilisation: 1 },
+      { shard: 1, ecpu: 120_000, utilisation: second },
+    ]);
+  const moves = (view: CapacityView) => hold(view, 10).filter((step) => step.kind === 'move-slots');
+  assert.deepEqual(moves(both(1)), []);
+  assert.notDeepEqual(moves(both(0.6)), []);
+});
+
 test('a shard whose job is over before the next plan is left alone for a while all the same', () => {
   const busy = testView([
     { shard: 0, ecpu: 0.55 * NODE, utilisation: 0.8 },

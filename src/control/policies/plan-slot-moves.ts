@@ -112,7 +112,9 @@ export function planSlotMoves(
     .sort((a, b) => b.weight - b.target - (a.weight - a.target) || a.shard.shard - b.shard.shard);
   for (const source of sources) {
     if (!free(source.shard)) continue;
-    const below = sinks().filter((one) => one !== source && one.weight < one.target);
+    const below = sinks().filter(
+      (one) => one !== source && one.weight < one.target && !isSaturated(one.shard, reading),
+    );
     const target = below[0];
     if (target === undefined) break;
     const empty = target.shard.slots === 0;
@@ -188,8 +190,12 @@ function loadOf(source: ShardReading, choice: SlotChoice, reading: CapacityReadi
   let load = 0;
   for (const { first, last } of choice.ranges)
     for (let slot = first; slot <= last; slot += 1) load += slotLoad(reading, source, slot);
-  const saturated = (source.utilisation ?? 0) >= reading.params.saturatedUtilisation;
-  return load * (saturated ? reading.params.saturatedGrowth : 1);
+  return load * (isSaturated(source, reading) ? reading.params.saturatedGrowth : 1);
+}
+
+/** It serves what it can: how much more is asked of it nobody sees, so it may look like the one that carries least. */
+function isSaturated({ utilisation }: ShardReading, { params }: CapacityReading): boolean {
+  return (utilisation ?? 0) >= params.saturatedUtilisation;
 }
 
 /** What to move between two shards, and why so. */
