@@ -96,7 +96,10 @@ async function watch(shard: number): Promise<void> {
   const seen: Look[] = [];
   looks.set(shard, seen);
   while (!looking.signal.aborted) {
-    seen.push(await look(client));
+    const one = await look(client).catch(() => null);
+    // It was drained and is gone.
+    if (one === null) return;
+    seen.push(one);
     await delay(LOOK_MS);
   }
 }
