@@ -140,7 +140,7 @@ async function proxyStart(): Promise<number> {
   signal(pid!, 'SIGKILL');
   await until('the proxy to serve again', 60_000, async () => {
     const proxy = (await springtide.status()).proxies[0]!;
-    return proxy.pid !== pid && proxy.state === 'serving';
+    return proxy.pid !== null && proxy.pid !== pid && proxy.state === 'serving';
   });
   return performance.now() - startedMs;
 }

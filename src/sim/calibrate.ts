@@ -97,15 +97,14 @@ export function calibrate(
   );
 
   const service = elastic.flatMap(({ raw }) => raw?.calibration?.service ?? []);
-  const busiest = service
+  const full = service
     .filter(({ ioThreads, utilisation }) => ioThreads === 1 && utilisation > 0)
-    .toSorted((a, b) => b.repliesPerSecond - a.repliesPerSecond)[0];
-  if (busiest !== undefined) {
-    const full = busiest.repliesPerSecond / busiest.utilisation;
+    .map(({ repliesPerSecond, utilisation }) => repliesPerSecond / utilisation);
+  if (full.length > 0) {
     const [assumed] = before.nodeEcpuByIoThreads.origin.split('; measured');
     after.nodeEcpuByIoThreads = {
       ...before.nodeEcpuByIoThreads,
-      origin: `${assumed}; measured for comparison: one thread at ${thousands(busiest.repliesPerSecond)} requests/s of GET and SET in pipelines was ${Math.round(busiest.utilisation * 100)} % busy, which makes ${thousands(full)} at full utilisation (${from}), so the curve is on the careful side`,
+      origin: `${assumed}; measured for comparison: one thread, GET and SET in pipelines, would do ${range(full)} by its own clock, which counts its waiting for a core too (${from})`,
     };
   }
   return after;
