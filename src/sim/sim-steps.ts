@@ -2,7 +2,8 @@
  * Carries the planner's steps out on simulated shards: at once, or as a job that takes its time. It refuses what the product's
  * executor would refuse (two jobs on a shard): a planner that asks for it is wrong.
  */
-import type { CapacityStep, SlotRange } from '../control/policies/capacity-view.ts';
+import type { CapacityStep } from '../control/policies/capacity-view.ts';
+import type { SlotRange } from '../model/slot-range.ts';
 import type { SimFleet } from './sim-fleet.ts';
 import { SimulationError, type SimShards } from './sim-shards.ts';
 
