@@ -44,6 +44,8 @@ interface BoardCache {
   /** Mean size of a key of each shard, as it was known last. */
   readonly keyBytes: Map<number, number>;
   watched: readonly number[];
+  /** This daemon has told the proxies what to watch. */
+  told: boolean;
   looking: boolean;
   heat: CacheHeat | null;
 }
@@ -101,7 +103,11 @@ export class HeatBoard {
       const nowMs = this.#now();
       board.rates.tick(nowMs);
       if (looks) this.#look(cache, board, nodes, nowMs);
-      if (tells && board.watched.length > 0) this.#deps.watchSlots(cache.name, board.watched);
+      // At first also that there are none: a daemon before this one may have named some.
+      if (tells && (board.watched.length > 0 || !board.told)) {
+        board.told = true;
+        this.#deps.watchSlots(cache.name, board.watched);
+      }
       board.heat = this.#picture(cache, board, nodes, nowMs);
     }
   }
@@ -116,6 +122,7 @@ export class HeatBoard {
         memoryBytes: NO_MEMORY,
         keyBytes: new Map(),
         watched: [],
+        told: false,
         looking: false,
         heat: null,
       };

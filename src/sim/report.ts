@@ -67,7 +67,7 @@ export function renderReport(
   const { planned, reactive } = all.many;
   return `# Elastic caches, simulated
 
-Made by \`npm run sim\`: the product's planner (\`src/control/policies/plan-capacity.ts\`), warm pool, placement and proxy policy in
+Made by \`npm run sim -- --write\`: the product's planner (\`src/control/policies/plan-capacity.ts\`), warm pool, placement and proxy policy in
 virtual time, on modelled nodes. Nothing here was measured on a fleet of this size; what the model takes for true is at the end,
 each figure with its origin. Requests are one ECPU each. A request is *lost* when it waits longer than a client's patience behind
 an overloaded node (${calibration.patienceMs.value} ms) or than the proxies hold it for a lost one (${calibration.holdMs.value} ms); *prompt* when it did not

@@ -123,7 +123,7 @@ function planReplicas(
     } else if (present > wanted && !cooling.has(shard.shard)) {
       steps.push({
         step: { kind: 'remove-replica', shard: shard.shard, nodeId: leastUseful(shard) },
-        reason: `shard ${shard.shard} has ${present} replicas, ${wanted} are wanted, and no key of it has been hot for ${Math.round(params.hotQuietMs / 1000)} s`,
+        reason: `shard ${shard.shard} has ${present} replicas, ${wanted} ${wanted === 1 ? 'is' : 'are'} wanted, and no key of it has asked for more in the last ${Math.round(params.hotQuietMs / 1000)} s`,
         rejected: [],
       });
     }

@@ -3,7 +3,7 @@
  * at a lower utilisation than the one that adds shards, and so has the memory. Far over, several leave at once. Each
  * scale-in that is regretted soon doubles the quiet that the next one needs: no period of load makes it flap.
  */
-import type { PlannedCapacityStep } from './capacity-view.ts';
+import { SLOTS, type PlannedCapacityStep } from './capacity-view.ts';
 import type { HotSlot } from './hot-slots.ts';
 import { percent } from './plan-io-threads.ts';
 import type { PlannerParams } from './planner-params.ts';
@@ -157,9 +157,9 @@ function peakOf(state: ScaleInState, quietMs: number): number | null {
   return Math.max(...window);
 }
 
-/** Load and bytes both have to be moved. */
+/** Load, bytes and slots all have to be moved; where slots move key by key, each of them takes its time. */
 function cost(shard: ShardReading, reading: CapacityReading): number {
   const load = (shard.load ?? 0) / Math.max(1, reading.newShardEcpu);
   const bytes = (shard.usedMemoryBytes ?? shard.slotBytes) / Math.max(1, reading.usedBytes);
-  return load + bytes;
+  return load + bytes + shard.slots / SLOTS;
 }
