@@ -236,6 +236,21 @@ test('9.1: an abort cancels what is under way, and the slots stay', async (t) =>
   client.close();
 });
 
+test('8.1: a node that waits for its replica in a move answers all the same', async (t) => {
+  const plane = await planeFor(t, { lines: ['8.1'], replicas: 1 });
+  const source = await plane.primary(0);
+  const replica = plane.store.nodes().find(({ shard, role }) => shard === 0 && role === 'replica')!;
+  process.kill(plane.fleet.pid(replica.id)!, 'SIGSTOP');
+  const moving = plane.move(0, 1, 0, 200);
+  for (let i = 0; i < 15; i++) {
+    assert.equal(await plane.fleet.call(source.nodeId, ['PING'], 1_000), 'PONG');
+    await delay(100);
+  }
+  // It is found to hang, and ended; the move goes on without it.
+  await moving;
+  assert.equal(await plane.shardOf(200), 1);
+});
+
 test('8.1: an abort leaves what the next run goes on with', async (t) => {
   const plane = await planeFor(t, { lines: ['8.1'], proxy: true });
   const client = await plane.connect();

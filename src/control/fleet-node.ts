@@ -67,6 +67,8 @@ export class FleetNode {
   #process: HostedNode | null = null;
   #presumed = false;
   #link: NodeLink | null = null;
+  /** For commands that hold up the connection they are sent on; made when the first of them comes. */
+  #aside: Promise<NodeLink> | null = null;
   #password = '';
   #observation: NodeObservation | null = null;
   #peers: readonly ClusterPeer[] | null = null;
@@ -201,6 +203,8 @@ export class FleetNode {
   disconnect(): void {
     this.#link?.close();
     this.#link = null;
+    void this.#aside?.then((link) => link.close());
+    this.#aside = null;
   }
 
   /** The process was ended. */
@@ -222,6 +226,23 @@ export class FleetNode {
     this.#goneSinceMs = Date.now();
     const young = Date.now() - this.#startedAtMs < YOUNG_MS;
     this.#youngDeaths = young ? this.#youngDeaths + 1 : 0;
+  }
+
+  /**
+   * As `call`, on a connection beside the one on which the node is watched: for commands whose client the engine holds until
+   * others have answered (CLUSTER SETSLOT waits for replicas). What is asked meanwhile is not held up.
+   */
+  async callAside(args: readonly (string | number)[], timeoutMs: number): Promise<unknown> {
+    if (this.#process === null) throw unreachable(this.id);
+    const link = await (this.#aside ??= this.#openAside(this.#process));
+    const [name = '', ...rest] = args.map(String);
+    return link.admin.callWith({ timeoutMs, signal: this.#patience.signal }, name, ...rest);
+  }
+
+  async #openAside(process: HostedNode): Promise<NodeLink> {
+    const link = new NodeLink(process, this.#password, this.#log);
+    await link.open();
+    return link;
   }
 
   /** @throws NodeError when it does not answer in time or answers with an error */

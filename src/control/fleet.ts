@@ -279,6 +279,15 @@ export class Fleet {
     return this.#known(nodeId).call(args, timeoutMs);
   }
 
+  /** As `call`, for commands that hold up their connection (FleetNode.callAside). */
+  async callAside(
+    nodeId: string,
+    args: readonly (string | number)[],
+    timeoutMs = NODE_TIMEOUT_MS,
+  ): Promise<unknown> {
+    return this.#known(nodeId).callAside(args, timeoutMs);
+  }
+
   /** As `call`, for arguments and replies that are not text. */
   async callForBytes(
     nodeId: string,

@@ -207,7 +207,7 @@ export async function setSlot(
   slot: number,
   ...words: readonly string[]
 ): Promise<void> {
-  await context.fleet.call(nodeId, ['CLUSTER', 'SETSLOT', slot, ...words]);
+  await context.fleet.callAside(nodeId, ['CLUSTER', 'SETSLOT', slot, ...words]);
 }
 
 /** They hear of it by gossip too; told, they do so at once. */
@@ -224,7 +224,7 @@ async function tellOthers(
   await Promise.allSettled(
     others.flatMap(({ id }) =>
       window.map(({ slot }) =>
-        fleet.call(
+        fleet.callAside(
           id,
           ['CLUSTER', 'SETSLOT', slot, 'NODE', target.clusterId, 'TIMEOUT', TELL_MS],
           5 * TELL_MS,

@@ -18,7 +18,13 @@ export interface SlotMoveContext extends Pick<
   readonly store: Pick<Store, 'nodes' | 'shards' | 'transaction'>;
   readonly fleet: Pick<
     Fleet,
-    'address' | 'call' | 'callForBytes' | 'isAlive' | 'dumpFunctions' | 'restoreFunctions'
+    | 'address'
+    | 'call'
+    | 'callAside'
+    | 'callForBytes'
+    | 'isAlive'
+    | 'dumpFunctions'
+    | 'restoreFunctions'
   >;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }
