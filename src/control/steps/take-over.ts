@@ -28,7 +28,7 @@ export async function takeOver(
   }
   context.refresh();
   // Never run under its name: somebody said that the host of the one before it is dead.
-  const isSaid = step.deadNodeId !== null && store.node(step.deadNodeId)?.identity === 'none';
+  const isSaid = step.deadNodeId !== null && store.node(step.deadNodeId)?.aclVersion === 0;
   const afterMs = step.deadNodeId === null ? 0 : fleet.goneForMs(step.deadNodeId);
   recordPrimary(context, node.shard, node.id);
   context.publish();
