@@ -15,6 +15,7 @@ import type { NodeRecord } from '../store-records.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { liveMembers, peersOf } from './enter-cluster.ts';
+import { hearOfMovedSlots } from './hear-of-moved-slots.ts';
 import { recordPrimary } from './record-roles.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -103,6 +104,7 @@ async function changePlaces(
       { timeoutMs: PAUSE_MS / 2, everyMs: 1, signal },
     );
     refuseIfWritesAreMissing(context, node, primary);
+    if (cache.spec.sharding) await hearOfMovedSlots(context, node);
     // Written down before it is done: with two that follow nobody, the one that is meant to be primary is it.
     recordPrimary(context, node.shard, node.id);
     const command = cache.spec.sharding
