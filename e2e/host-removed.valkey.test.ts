@@ -1,37 +1,18 @@
 /** Three hosts in namespaces of their own; one is cut off, and whoever runs it says that it is dead, which it is not. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, suite, test } from 'node:test';
+import { test } from 'node:test';
 import { eventually, primaryOf, TestDaemon } from '../src/daemon/fixtures/test-daemon.ts';
 import { readProcess } from '../src/engine/process-identity.ts';
 import type { HostStatus } from '../src/model/admin-api.ts';
 import { RespError } from '../src/protocol/resp-value.ts';
-import {
-  eventsAfter,
-  firstEvents,
-  lastEvent,
-  REAL_PROXIES,
-  underTraffic,
-} from './harness/daemon-traffic.ts';
+import { eventsAfter, firstEvents, lastEvent, underTraffic } from './harness/daemon-traffic.ts';
 import { RawClient } from './harness/raw-client.ts';
-import { TestNetwork } from './harness/test-network.ts';
+import { networkSuite } from './harness/network-suite.ts';
+import type { TestNetwork } from './harness/test-network.ts';
 
-const missing = TestNetwork.missing();
-if (missing === null) suite('a host that is lost for good', lostForGood);
-else test('a host that is lost for good', { skip: missing }, () => undefined);
+networkSuite('a host that is lost for good', lostForGood);
 
-function lostForGood(): void {
-  const network = TestNetwork.create(['east', 'middle', 'west']);
-  const dir = mkdtempSync(join(tmpdir(), 'springtide-hosts-'));
-  const file = join(dir, 'hosts.json');
-  writeFileSync(file, JSON.stringify(network.hosts));
-  const daemon = TestDaemon.forSuite(null, [REAL_PROXIES, `--hosts=${file}`]);
-  after(() => {
-    network.remove();
-    rmSync(dir, { recursive: true });
-  });
+function lostForGood(network: TestNetwork, daemon: TestDaemon): void {
   const stateOf = async (id: string) =>
     (await daemon.json<HostStatus[]>('GET', '/v1/hosts')).find((host) => host.id === id)!.state;
   const remove = (id: string, body: object) =>

@@ -4,10 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, suite, test } from 'node:test';
+import { statSync } from 'node:fs';
+import { suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
@@ -20,35 +18,18 @@ import {
 import { CLUSTER_NODE_TIMEOUT_MS } from '../src/engine/node-config.ts';
 import { readProcess } from '../src/engine/process-identity.ts';
 import type { NodeStatus } from '../src/model/admin-api.ts';
-import {
-  eventsAfter,
-  firstEvents,
-  lastEvent,
-  REAL_PROXIES,
-  underTraffic,
-} from './harness/daemon-traffic.ts';
+import { eventsAfter, firstEvents, lastEvent, underTraffic } from './harness/daemon-traffic.ts';
 import type { DirectWrites } from './harness/direct-writer.ts';
-import { TestNetwork } from './harness/test-network.ts';
+import { networkSuite } from './harness/network-suite.ts';
+import type { TestNetwork } from './harness/test-network.ts';
 
 const WRITER = fileURLToPath(new URL('harness/direct-writer.ts', import.meta.url));
 /** Longer than FENCE_AFTER_MS. */
 const LOOKS_MS = 12_000;
 const WRITER_MAXIMUM_MS = 120_000;
-const missing = TestNetwork.missing();
-if (missing === null) suite('a partition', partition);
-else test('a partition', { skip: missing }, () => undefined);
+networkSuite('a partition', partition);
 
-function partition(): void {
-  const network = TestNetwork.create(['east', 'middle', 'west']);
-  const dir = mkdtempSync(join(tmpdir(), 'springtide-hosts-'));
-  const file = join(dir, 'hosts.json');
-  writeFileSync(file, JSON.stringify(network.hosts));
-  const daemon = TestDaemon.forSuite(null, [REAL_PROXIES, `--hosts=${file}`]);
-  after(() => {
-    network.remove();
-    rmSync(dir, { recursive: true });
-  });
-
+function partition(network: TestNetwork, daemon: TestDaemon): void {
   test('nodes run in the namespaces, and follow over them', async () => {
     await daemon.create({ name: 'main', shards: 3, replicas: 1 });
     const { nodes } = await daemon.healthy('main');

@@ -9,6 +9,7 @@ import type { CacheSpec } from '../model/cache-spec.ts';
 import { readSpec } from '../model/read-spec.ts';
 import { DEFAULT_USER_NAME, DEFAULT_USER_RULES, type CacheUser } from '../model/user.ts';
 import { ControlError } from './control-error.ts';
+import { newNodeRecord } from './new-node-record.ts';
 import type { Ports } from './ports.ts';
 import { evenRange } from './slot-ranges.ts';
 import type { CacheRecord, NodeRecord, ShardRecord } from './store-records.ts';
@@ -98,23 +99,18 @@ export async function admitCache(
       const { hostId, address } = place(role, shardHosts, nodes);
       shardHosts.push(hostId);
       const { port, busPort } = await ports.nodePair(address);
-      nodes.push({
-        id: `${spec.name}-${id.slice(0, 4)}-${String(shard).padStart(4, '0')}-${copy}`,
-        cacheId: id,
-        shard,
-        role,
-        port,
-        busPort,
-        clusterNodeId: null,
-        identity: 'none',
-        restarts: 0,
-        aclVersion: 0,
-        stopped: false,
-        hostId,
-        engineLine: spec.engineVersion,
-        leaving: false,
-        askedAs: null,
-      });
+      nodes.push(
+        newNodeRecord({
+          id: `${spec.name}-${id.slice(0, 4)}-${String(shard).padStart(4, '0')}-${copy}`,
+          cacheId: id,
+          shard,
+          role,
+          port,
+          busPort,
+          hostId,
+          engineLine: spec.engineVersion,
+        }),
+      );
     }
   }
   const cache: CacheRecord = {

@@ -5,35 +5,16 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import { cacheSpecSchema } from '../model/cache-spec.ts';
+import { insertCache } from './fixtures/stored-cache.ts';
 import { JobBoard, jobLane } from './job-board.ts';
 import { Journal } from './journal.ts';
-import { evenRange } from './slot-ranges.ts';
 import type { PlannedStep } from './step.ts';
 import type { StepContext } from './step-context.ts';
 import { Store } from './store.ts';
-import type { CacheRecord } from './store-records.ts';
 
 const log = pino({ level: 'silent' });
 const dir = mkdtempSync(join(tmpdir(), 'springtide-jobs-'));
 after(() => rmSync(dir, { recursive: true }));
-
-const cache: CacheRecord = {
-  id: 'c1',
-  name: 'main',
-  spec: cacheSpecSchema.parse({ name: 'main' }),
-  state: 'available',
-  reason: null,
-  createdAtMs: 1,
-  port: 1,
-  readerPort: 2,
-  systemSecret: 's',
-  virtualPrimaryId: 'p',
-  virtualReaderId: 'r',
-  engineFullVersion: '9.1.2',
-  formed: true,
-  aclVersion: 1,
-};
 
 const limit = (shard: number): PlannedStep => ({
   step: { kind: 'set-shard', shard, maxmemoryBytes: 1 },
@@ -41,7 +22,7 @@ const limit = (shard: number): PlannedStep => ({
 });
 
 const removal = (shard: number): PlannedStep => ({
-  step: { kind: 'remove-node', nodeId: `n${shard}`, why: 'a test wants it' },
+  step: { kind: 'remove-node', nodeId: `n${shard}-0`, why: 'a test wants it' },
   reason: 'a test wants it',
 });
 
@@ -50,31 +31,8 @@ let files = 0;
 /** A board whose steps run until they are let go, or fail. */
 function boardFor(path = join(dir, `${files++}.sqlite`)) {
   const store = new Store(path);
-  if (store.cache('c1') === undefined) {
-    store.insertCache(cache);
-    for (const shard of [0, 1, 2]) {
-      const slots = [evenRange(shard, 3)];
-      const record = { cacheId: 'c1', shard, slots, replicas: 0, ioThreads: 1, maxmemoryBytes: 0 };
-      store.shards.insert({ ...record, state: 'serving' });
-      store.insertNode({
-        id: `n${shard}`,
-        cacheId: 'c1',
-        shard,
-        role: 'primary',
-        port: 100 + 2 * shard,
-        busPort: 101 + 2 * shard,
-        clusterNodeId: null,
-        identity: 'none',
-        restarts: 0,
-        aclVersion: 0,
-        stopped: false,
-        hostId: 'local',
-        engineLine: '9.1',
-        leaving: false,
-        askedAs: null,
-      });
-    }
-  }
+  const cache =
+    store.cache('c1') ?? insertCache(store, 'main', 'c1', 100, { shards: 3, replicas: 0 });
   const calls: { nodeId: string; done: PromiseWithResolvers<void> }[] = [];
   const fleet = {
     isAlive: () => true,
@@ -91,18 +49,18 @@ function boardFor(path = join(dir, `${files++}.sqlite`)) {
     context: (record, signal) => ({ cache: record, store, fleet, log, signal }) as StepContext,
     onEnd: () => void ended++,
   });
-  return { board, store, calls, path, ended: () => ended };
+  return { board, cache, store, calls, path, ended: () => ended };
 }
 
 suite('JobBoard', () => {
   test('runs jobs side by side, but never two on one shard', async () => {
-    const { board, calls, store, ended } = boardFor();
+    const { board, cache, calls, store, ended } = boardFor();
     for (const shard of [0, 1, 0]) board.start(cache, removal(shard));
     // Settings wait for nobody, but for themselves.
     for (const shard of [0, 0, 1]) board.start(cache, limit(shard));
     assert.deepEqual(
       calls.map(({ nodeId }) => nodeId),
-      ['n0', 'n1', 'n0', 'n1'],
+      ['n0-0', 'n1-0', 'n0-0', 'n1-0'],
     );
     assert.deepEqual(
       board.running('c1').flatMap(({ occupied }) => occupied),
@@ -124,7 +82,7 @@ suite('JobBoard', () => {
 
   test('a shard whose job failed rests, longer each time, and an event says why', async (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
-    const { board, calls, store } = boardFor();
+    const { board, cache, calls, store } = boardFor();
     let restedMs = 0;
     for (const round of [1, 2]) {
       board.start(cache, removal(1));
@@ -144,32 +102,32 @@ suite('JobBoard', () => {
     }
     const [event] = store.events.latest('main', 1);
     assert.equal(event!.kind, 'step-failed');
-    assert.match(event!.message, /remove-node n1 did not succeed \(no room\)/);
+    assert.match(event!.message, /remove-node n1-0 did not succeed \(no room\)/);
     store.close();
   });
 
   test('what a killed daemon left open is begun again; what a daemon ends itself, too', async () => {
     const first = boardFor();
-    first.board.start(cache, limit(2));
+    first.board.start(first.cache, limit(2));
     // Killed: nobody closes the record.
     first.store.close();
     const second = boardFor(first.path);
-    second.board.takeUp(cache);
+    second.board.takeUp(second.cache);
     assert.deepEqual(
       second.calls.map(({ nodeId }) => nodeId),
-      ['n2'],
+      ['n2-0'],
     );
     const stopped = second.board.stop();
     second.calls[0]!.done.reject(new Error('aborted'));
     await stopped;
     second.store.close();
     const third = boardFor(first.path);
-    third.board.takeUp(cache);
+    third.board.takeUp(third.cache);
     assert.equal(third.calls.length, 1);
     third.calls[0]!.done.resolve();
     await delay(5);
     assert.deepEqual(third.store.steps.open('c1', jobLane('c1')), []);
-    third.board.abandon(cache);
+    third.board.abandon(third.cache);
     third.store.close();
   });
 });

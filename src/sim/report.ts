@@ -67,8 +67,8 @@ export function renderReport(
   const { planned, reactive } = all.many;
   return `# Elastic caches, simulated
 
-Made by \`npm run sim -- --write\`: the product's planner (\`src/control/policies/plan-capacity.ts\`), warm pool, placement and proxy policy in
-virtual time, on modelled nodes. Nothing here was measured on a fleet of this size; what the model takes for true is at the end,
+Made by \`npm run sim -- --write\`: the product's planner (\`src/control/policies/plan-capacity.ts\`), warm pool and placement in
+virtual time, on modelled nodes. Proxies scale by a policy that the product does not use yet: its fleet has the size it was started with. Nothing here was measured on a fleet of this size; what the model takes for true is at the end,
 each figure with its origin. Requests are one ECPU each. A request is *lost* when it waits longer than a client's patience behind
 an overloaded node (${calibration.patienceMs.value} ms) or than the proxies hold it for a lost one (${calibration.holdMs.value} ms); *prompt* when it did not
 wait behind a backlog of more than 100 ms.

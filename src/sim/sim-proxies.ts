@@ -1,4 +1,7 @@
-/** The fleet of proxies before a simulated cache, scaled by the product's `planProxies`. They have machines of their own. */
+/**
+ * The fleet of proxies before a simulated cache, scaled by `planProxies`, which control does not call yet: a real fleet has as
+ * many as it was started with. They have machines of their own.
+ */
 import { planProxies, type ProxiesParams } from '../control/policies/plan-proxies.ts';
 import type { Calibration } from './calibration.ts';
 

@@ -12,6 +12,7 @@ import { replBacklogBytes } from '../../engine/node-config.ts';
 import { aclLines } from '../acl-rules.ts';
 import type { PlacedNode } from '../hosts.ts';
 import { functionsOf } from '../functions-of.ts';
+import { newNodeRecord } from '../new-node-record.ts';
 import type { NodeRecord } from '../store-records.ts';
 import type { StepContext } from '../step-context.ts';
 
@@ -128,23 +129,8 @@ function nodeRecord(
   { id: askedAs, shard, role, engineLine }: NewNode,
   { id, hostId, port, busPort }: Pick<NodeRecord, 'id' | 'hostId' | 'port' | 'busPort'>,
 ): NodeRecord {
-  return {
-    id,
-    cacheId: cache.id,
-    shard,
-    role,
-    port,
-    busPort,
-    clusterNodeId: null,
-    identity: 'none',
-    restarts: 0,
-    aclVersion: 0,
-    stopped: false,
-    hostId,
-    engineLine,
-    leaving: false,
-    askedAs: askedAs === id ? null : askedAs,
-  };
+  const chosen = { id, cacheId: cache.id, shard, role, port, busPort, hostId, engineLine };
+  return newNodeRecord(chosen, askedAs === id ? null : askedAs);
 }
 
 /** A name for a node that is added to a cache that is there. */
