@@ -8,33 +8,38 @@
  * `--zone` kills all nodes of the zone that has the primary of a shard, at once; the pause is that of the slowest shard.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
 import { Redis } from 'iovalkey';
 import type { CacheStatus, NodeStatus } from '../src/model/admin-api.ts';
 import { ApiClient } from '../src/cli/api-client.ts';
+import { program } from '../src/lib/program.ts';
+import { count } from './option-values.ts';
 import { connectWriter } from './admin.ts';
 import { shardKey } from './shard-key.ts';
 
-const { values } = parseArgs({
-  options: {
-    'data-dir': { type: 'string' },
-    cache: { type: 'string' },
-    kills: { type: 'string', default: '20' },
-    planned: { type: 'boolean', default: false },
-    hang: { type: 'boolean', default: false },
-    zone: { type: 'boolean', default: false },
-    writers: { type: 'string', default: '16' },
-    json: { type: 'string' },
-  },
-});
-if (values['data-dir'] === undefined || values.cache === undefined) {
-  process.stderr.write(
-    'usage: node bench/failover.ts --data-dir DIR --cache NAME [--kills 20] [--planned | --hang | --zone]\n',
-  );
-  process.exit(2);
-}
+const values = program('node bench/failover.ts')
+  .description('Kills primaries under writes and measures what clients see.')
+  .requiredOption('--data-dir <dir>', 'of the daemon whose cache it is')
+  .requiredOption('--cache <name>', 'whose primaries are killed')
+  .option('--kills <n>', 'how many', count, 20)
+  .addOption(new Option('--planned', 'planned failovers instead').conflicts(['hang', 'zone']))
+  .addOption(new Option('--hang', 'kill -STOP instead').conflicts('zone'))
+  .option('--zone', 'all nodes of the zone of a primary at once')
+  .option('--writers <n>', 'clients', count, 16)
+  .option('--json <file>', 'write the result there too')
+  .parse()
+  .opts<{
+    readonly dataDir: string;
+    readonly cache: string;
+    readonly kills: number;
+    readonly planned?: true;
+    readonly hang?: true;
+    readonly zone?: true;
+    readonly writers: number;
+    readonly json?: string;
+  }>();
 const name = values.cache;
-const api = new ApiClient(values['data-dir'], 'springtide up');
+const api = new ApiClient(values.dataDir, 'springtide up');
 
 const status = await cacheStatus();
 const shards = status.spec.shards;
@@ -50,10 +55,10 @@ const lastMs = Array.from({ length: shards }, () => 0);
 let longestMs = Array.from({ length: shards }, () => 0);
 let stopping = false;
 
-const writers = Array.from({ length: Number(values.writers) }, (_, index) => write(index));
+const writers = Array.from({ length: values.writers }, (_, index) => write(index));
 await sleep(500);
 const resumedMs: number[] = [];
-for (let kill = 0; kill < Number(values.kills); kill++) {
+for (let kill = 0; kill < values.kills; kill++) {
   const shard = kill % shards;
   const primary = await readyPrimary(shard);
   const killedAt = performance.now();

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { program } from '../src/lib/program.ts';
 import { dataDirPaths } from '../src/model/data-dir.ts';
 import type { ControlToProxy, ProxyToControl } from '../src/model/plane-link.ts';
 import type { ProxyUsage } from '../src/model/usage.ts';
@@ -25,6 +25,7 @@ import { RawClient } from '../e2e/harness/raw-client.ts';
 import { OPEN_USER, topologyOfNodes } from '../e2e/harness/topology-of-nodes.ts';
 import { findEngineTools } from './engine-tools.ts';
 import { loadArguments } from './load.ts';
+import { count } from './option-values.ts';
 import { median } from './summary.ts';
 
 const PROXY_ENTRY = fileURLToPath(new URL('../src/daemon/proxy.ts', import.meta.url));
@@ -41,12 +42,12 @@ const SCENARIOS = [
 ] as const;
 type Scenario = (typeof SCENARIOS)[number];
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '120' },
-    clients: { type: 'string', default: '50' },
-  },
-});
+const values = program('node bench/heat-cost.ts')
+  .description('Measures what metering and counting by slot cost the data plane.')
+  .option('--seconds <n>', 'how long each of the two is measured', count, 120)
+  .option('--clients <n>', 'of the load', count, 50)
+  .parse()
+  .opts<{ readonly seconds: number; readonly clients: number }>();
 
 /** What the proxy says, once a second; `tell` answers over the same link. */
 type OnReport = (usage: ProxyUsage, tell: (message: ControlToProxy) => void) => void;
@@ -139,7 +140,7 @@ function costsBySecond(name: string): Promise<number[]> {
       second++;
       // The second that begins now; -1 is one more to warm up.
       tell({ type: 'count-heat', counts: second % 2 !== 0 });
-      if (second < Number(values.seconds)) return;
+      if (second < values.seconds) return;
       onReport = () => undefined;
       tell({ type: 'count-heat', counts: true });
       resolve(costs);
@@ -159,7 +160,7 @@ function startLoad(port: number, keys: number, pipeline: number): ChildProcess {
     keys,
     valueBytes: 80,
     tls: false,
-    clients: Number(values.clients),
+    clients: values.clients,
     pipeline,
   });
   return spawn(file, [...args, ...words], { stdio: 'ignore' });

@@ -10,9 +10,9 @@
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command } from 'commander';
 import type { AdminClient } from '../src/engine/admin-client.ts';
 import { installEngine } from '../src/engine/catalogue.ts';
+import { program } from '../src/lib/program.ts';
 import { nodeClient } from './elastic/each-step.ts';
 import { LiveSpringtide, nodesOf, signal, until } from './elastic/live-springtide.ts';
 import { OpenLoop } from './elastic/open-loop.ts';
@@ -40,10 +40,9 @@ interface Look {
   readonly commands: number;
 }
 
-const [path] = new Command('node bench/move-cost.ts')
+const [path] = program('node bench/move-cost.ts')
   .description('Measures what an export of slots takes from its source, and starts of proxies.')
   .argument('<file>', 'what was measured is written to it, as JSON')
-  .allowExcessArguments(false)
   .parse().processedArgs as [string];
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130));
 await installEngine('9.1');

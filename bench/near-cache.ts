@@ -14,12 +14,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { program } from '../src/lib/program.ts';
 import type { SystemStatus } from '../src/model/admin-api.ts';
 import { withConnection, type Address } from './admin.ts';
 import { cpuDelta, CpuReader } from './cpu.ts';
 import { findEngineTools } from './engine-tools.ts';
+import { count, counts, natural, positive } from './option-values.ts';
 import { median } from './summary.ts';
 import { parseAddress } from './targets/springtide.ts';
 
@@ -34,17 +36,25 @@ interface Round {
   readonly nodeUs: number;
 }
 
-const { values } = parseArgs({
-  options: {
-    clients: { type: 'string', default: '50' },
-    pipeline: { type: 'string', default: '1,16' },
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: '5' },
-    value: { type: 'string', default: '100' },
-    writes: { type: 'string', default: '0' },
-    keys: { type: 'string', default: '1' },
-  },
-});
+const values = program('node bench/near-cache.ts')
+  .description('Measures one hot key with the near cache and without.')
+  .option('--clients <n>', 'of the load', count, 50)
+  .option('--pipeline <depths>', 'requests under way per client', counts, [1, 16])
+  .option('--seconds <n>', 'of each round', positive, 5)
+  .option('--rounds <n>', 'medians are taken over so many', count, 5)
+  .option('--value <bytes>', 'size of the value', count, 100)
+  .option('--writes <n>', 'of the key a second meanwhile', natural, 0)
+  .option('--keys <n>', 'read at random', count, 1)
+  .parse()
+  .opts<{
+    readonly clients: number;
+    readonly pipeline: readonly number[];
+    readonly seconds: number;
+    readonly rounds: number;
+    readonly value: number;
+    readonly writes: number;
+    readonly keys: number;
+  }>();
 const dataDir = mkdtempSync(join(tmpdir(), 'springtide-near-'));
 const cpu = new CpuReader();
 const { benchmark } = await findEngineTools(() => undefined);
@@ -58,15 +68,15 @@ try {
     const address = parseAddress(cache.endpoint);
     addresses.set(near, address);
     await withConnection(address, async (connection) => {
-      await connection.call('SET', KEY, 'x'.repeat(Number(values.value)));
+      await connection.call('SET', KEY, 'x'.repeat(values.value));
     });
   }
-  for (const pipeline of values.pipeline.split(',')) {
+  for (const pipeline of values.pipeline) {
     const rounds: Record<string, Round[]> = { off: [], on: [] };
     for (const [near, address] of addresses) await load(address, pipeline, WARM_UP_SECONDS, near);
-    for (let i = 0; i < Number(values.rounds); i++)
+    for (let i = 0; i < values.rounds; i++)
       for (const [near, address] of addresses)
-        rounds[near]!.push(await load(address, pipeline, Number(values.seconds), near));
+        rounds[near]!.push(await load(address, pipeline, values.seconds, near));
     report(pipeline, rounds);
   }
 } finally {
@@ -77,7 +87,7 @@ try {
 /** Reads the key for so long; as much as the endpoint gives. */
 async function load(
   address: Address,
-  pipeline: string,
+  pipeline: number,
   seconds: number,
   near: string,
 ): Promise<Round> {
@@ -94,7 +104,8 @@ async function load(
   const args = `-h ${address.host} -p ${address.port} -c ${values.clients} -P ${pipeline}`.split(
     ' ',
   );
-  const what = values.keys === '1' ? ['GET', KEY] : ['-r', values.keys, 'GET', 'key:__rand_int__'];
+  const what =
+    values.keys === 1 ? ['GET', KEY] : ['-r', String(values.keys), 'GET', 'key:__rand_int__'];
   const read = cpu.read(pids);
   const startedMs = performance.now();
   const child = spawn(
@@ -119,17 +130,17 @@ async function load(
 }
 
 async function write(address: Address, signal: AbortSignal): Promise<void> {
-  const rate = Number(values.writes);
+  const rate = values.writes;
   if (rate === 0) return;
   await withConnection(address, async (connection) => {
     while (!signal.aborted) {
-      await connection.call('SET', KEY, 'x'.repeat(Number(values.value)));
+      await connection.call('SET', KEY, 'x'.repeat(values.value));
       await delay(1000 / rate);
     }
   });
 }
 
-function report(pipeline: string, rounds: Record<string, Round[]>): void {
+function report(pipeline: number, rounds: Record<string, Round[]>): void {
   const of = (near: string, pick: (round: Round) => number): number =>
     median(rounds[near]!.map(pick));
   const line = (near: string): string =>
@@ -141,7 +152,7 @@ function report(pipeline: string, rounds: Record<string, Round[]>): void {
   };
   process.stdout.write(
     [
-      `${values.clients} clients, pipeline ${pipeline}, ${values.keys === '1' ? 'one key' : `${values.keys} keys`}, ${values.value} bytes, ${values.writes} writes/s; medians of ${values.rounds} rounds`,
+      `${values.clients} clients, pipeline ${pipeline}, ${values.keys === 1 ? 'one key' : `${values.keys} keys`}, ${values.value} bytes, ${values.writes} writes/s; medians of ${values.rounds} rounds`,
       line('off'),
       line('on'),
       `on / off: requests/s x${ratio((r) => r.requestsPerSecond)}, CPU a request of both x${ratio((r) => r.proxyUs + r.nodeUs)}, of the proxy x${ratio((r) => r.proxyUs)}`,

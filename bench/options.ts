@@ -1,6 +1,8 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { program } from '../src/lib/program.ts';
 import type { Address, Credentials } from './admin.ts';
 import type { PidsByRole } from './cpu.ts';
+import { count, counts, natural, positive, someOf } from './option-values.ts';
 import type { Cell } from './sample.ts';
 import { parseAddress, type RunningSpringtide } from './targets/springtide.ts';
 
@@ -62,7 +64,7 @@ interface RawOptions {
 
 /** Reads a command line; prints help or a usage error and ends the process where commander would. */
 export function parseOptions(argv: readonly string[]): BenchOptions {
-  const command = new Command('npm run bench --')
+  const command = program('npm run bench --')
     .description(
       'Measures Springtide beside direct connections and its peers, all in one interleaved run.',
     )
@@ -73,7 +75,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     .addOption(
       new Option('--only <targets>', `some of: ${TARGET_NAMES.join(', ')}`)
         .default([...DEFAULT_TARGETS], 'all but single')
-        .argParser(targetList),
+        .argParser(someOf(TARGET_NAMES)),
     )
     .option(
       '--proxies <counts>',
@@ -100,8 +102,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     .option('--springtide-user <name>', 'log in to it')
     .option('--springtide-password <password>', 'log in to it')
     .option('--springtide-proxy-pids <pids>', 'its proxies, for their CPU', counts)
-    .option('--springtide-node-pids <pids>', 'its nodes, for their CPU', counts)
-    .allowExcessArguments(false);
+    .option('--springtide-node-pids <pids>', 'its nodes, for their CPU', counts);
   command.parse([...argv], { from: 'user' });
   return checked(command.opts<RawOptions>());
 }
@@ -149,36 +150,6 @@ function runningOf(raw: RawOptions, address: Address): RunningSpringtide {
     ...(raw.springtidePassword === undefined ? {} : { password: raw.springtidePassword }),
   };
   return { address, tls: raw.springtideTls === true ? 'preferred' : 'off', credentials, pids };
-}
-
-function targetList(value: string): TargetName[] {
-  const names = value.split(',').map((name) => name.trim());
-  const unknown = names.find((name) => !(TARGET_NAMES as readonly string[]).includes(name));
-  if (unknown !== undefined) {
-    throw new InvalidArgumentError(`"${unknown}" is none of ${TARGET_NAMES.join(', ')}`);
-  }
-  return names as TargetName[];
-}
-
-function counts(value: string): number[] {
-  return value.split(',').map(count);
-}
-
-function count(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1)
-    throw new InvalidArgumentError(`"${value}" is not 1 or more`);
-  return number;
-}
-
-function natural(value: string): number {
-  return value === '0' ? 0 : count(value);
-}
-
-function positive(value: string): number {
-  const number = Number(value);
-  if (!(number > 0)) throw new InvalidArgumentError(`"${value}" is not a number above 0`);
-  return number;
 }
 
 function parseEndpoint(value: string): Address {

@@ -14,10 +14,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Option } from 'commander';
 import type { PlannerParams } from '../src/control/policies/planner-params.ts';
+import { program } from '../src/lib/program.ts';
 import { recordingSchema, type Recording } from '../src/sim/recording.ts';
 import { installEngine } from '../src/engine/catalogue.ts';
+import { someOf } from './option-values.ts';
 import { LiveSpringtide, until } from './elastic/live-springtide.ts';
 import type { RatePoint } from './elastic/load-schedule.ts';
 import { OpenLoop } from './elastic/open-loop.ts';
@@ -89,19 +91,21 @@ const PLANS: Readonly<Record<string, Plan>> = {
   },
 };
 
-const values = new Command('npm run bench:record --')
+const values = program('npm run bench:record --')
   .description('Runs short loads against a real Springtide; writes them for the simulator.')
-  .option('--only <names>', 'which of them', Object.keys(PLANS).join(','))
+  .addOption(
+    new Option('--only <names>', `some of: ${Object.keys(PLANS).join(', ')}`)
+      .default(Object.keys(PLANS), 'all')
+      .argParser(someOf(Object.keys(PLANS))),
+  )
   .option('--write', 'to docs/benchmarks/recordings', false)
-  .allowExcessArguments(false)
   .parse()
-  .opts<{ readonly only: string; readonly write: boolean }>();
+  .opts<{ readonly only: string[]; readonly write: boolean }>();
 // Ctrl-C ends the nodes too: they are ended where the process exits.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130));
 await installEngine('9.1');
-for (const name of values.only.split(',')) {
-  const plan = PLANS[name];
-  if (plan === undefined) throw new RangeError(`no run ${name}; ${Object.keys(PLANS).join(', ')}`);
+for (const name of values.only) {
+  const plan = PLANS[name]!;
   process.stderr.write(`${plan.about}\n`);
   const recording = await record(plan);
   const shards = recording.samples.map((one) => one.shards);

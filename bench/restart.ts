@@ -4,25 +4,22 @@
  *
  *   node bench/restart.ts --data-dir DIR --cache NAME [--kills 15]
  */
-import { parseArgs } from 'node:util';
 import { ApiClient } from '../src/cli/api-client.ts';
 import type { CacheStatus } from '../src/model/admin-api.ts';
+import { program } from '../src/lib/program.ts';
+import { count } from './option-values.ts';
 import { connectWriter } from './admin.ts';
 import { shardKey } from './shard-key.ts';
 
-const { values } = parseArgs({
-  options: {
-    'data-dir': { type: 'string' },
-    cache: { type: 'string' },
-    kills: { type: 'string', default: '15' },
-  },
-});
-if (values['data-dir'] === undefined || values.cache === undefined) {
-  process.stderr.write('usage: node bench/restart.ts --data-dir DIR --cache NAME [--kills 15]\n');
-  process.exit(2);
-}
+const values = program('node bench/restart.ts')
+  .description('Kills primaries without replicas under writes and measures what clients see.')
+  .requiredOption('--data-dir <dir>', 'of the daemon whose cache it is')
+  .requiredOption('--cache <name>', 'whose primaries are killed')
+  .option('--kills <n>', 'how many', count, 15)
+  .parse()
+  .opts<{ readonly dataDir: string; readonly cache: string; readonly kills: number }>();
 const name = values.cache;
-const api = new ApiClient(values['data-dir'], 'springtide up');
+const api = new ApiClient(values.dataDir, 'springtide up');
 const { spec, endpoint, engineFullVersion } = await cacheStatus();
 const [host, port] = endpoint.split(':');
 const shards = spec.sharding ? spec.shards : 1;
@@ -38,7 +35,7 @@ const writers = Array.from({ length: shards * 4 }, (_, index) => write(index % s
 await sleep(500);
 const heldMs: number[] = [];
 const othersMs: number[] = [];
-for (let kill = 0; kill < Number(values.kills); kill++) {
+for (let kill = 0; kill < values.kills; kill++) {
   const shard = kill % shards;
   const pid = await onlinePid(shard);
   longestMs.fill(0);

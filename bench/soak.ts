@@ -6,10 +6,12 @@
  *                      [--engine-version 9.1] [--pause SECONDS] [--json FILE]
  */
 import { writeFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { testSeed } from '../e2e/harness/random.ts';
 import { installEngine } from '../src/engine/catalogue.ts';
+import { program } from '../src/lib/program.ts';
 import { ENGINE_LINES, type EngineLine } from '../src/model/cache-spec.ts';
+import { positive } from './option-values.ts';
 import { isFailed, runSoak } from './soak/run-soak.ts';
 
 interface SoakOptions {
@@ -24,7 +26,7 @@ interface SoakOptions {
   readonly json?: string;
 }
 
-const values = new Command('npm run soak --')
+const values = program('npm run soak --')
   .description(
     'Random faults and changes of shape under value-checked traffic. Ends with 1 when something is lost or wrong.',
   )
@@ -39,7 +41,6 @@ const values = new Command('npm run soak --')
   )
   .option('--pause <seconds>', 'between faults', positive, 8)
   .option('--json <file>', 'write the result there too')
-  .allowExcessArguments(false)
   .parse()
   .opts<SoakOptions>();
 const { engineVersion, seed = testSeed() } = values;
@@ -67,9 +68,3 @@ process.stderr.write(
     : `passed: ${result.requests} requests, nothing lost, nothing wrong, the cache has its shape\n`,
 );
 process.exitCode = isFailed(result) ? 1 : 0;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError(`"${text}" is not a number above 0`);
-  return value;
-}

@@ -11,11 +11,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { CheckedTraffic } from '../e2e/harness/checked-traffic.ts';
 import { RawClient } from '../e2e/harness/raw-client.ts';
+import { program } from '../src/lib/program.ts';
 import type { CacheStatus } from '../src/model/admin-api.ts';
+import { ENGINE_LINES, type EngineLine } from '../src/model/cache-spec.ts';
 import { encodeRequest } from '../src/protocol/request-encoder.ts';
+import { count, natural, someOf } from './option-values.ts';
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const CACHE = 'upgrade-bench';
@@ -23,18 +26,27 @@ const COMMAND_TIMEOUT_MS = 600_000;
 const SETTLE_MS = 2_000;
 const PREFILL_BATCH = 1_000;
 
-const { values } = parseArgs({
-  options: {
-    path: { type: 'string', default: '8.0,8.1,9.1' },
-    shards: { type: 'string', default: '3' },
-    replicas: { type: 'string', default: '1' },
-    unsharded: { type: 'boolean', default: false },
-    keys: { type: 'string', default: '100000' },
-    writers: { type: 'string', default: '12' },
-    parallel: { type: 'string', default: '1' },
-    json: { type: 'string' },
-  },
-});
+const values = program('node bench/upgrade.ts')
+  .description('Takes a cache from one engine version to the next under value-checked traffic.')
+  .option('--path <lines>', 'first to last', someOf(ENGINE_LINES), ENGINE_LINES.toReversed())
+  .option('--shards <n>', 'of the cache', count, 3)
+  .option('--replicas <n>', 'of each shard', natural, 1)
+  .option('--unsharded', 'one shard, cluster mode off')
+  .option('--keys <n>', 'that are there before', natural, 100_000)
+  .option('--writers <n>', 'clients', count, 12)
+  .option('--parallel <n>', 'nodes replaced at once', count, 1)
+  .option('--json <file>', 'write the result there too')
+  .parse()
+  .opts<{
+    readonly path: [EngineLine, ...EngineLine[]];
+    readonly shards: number;
+    readonly replicas: number;
+    readonly unsharded?: true;
+    readonly keys: number;
+    readonly writers: number;
+    readonly parallel: number;
+    readonly json?: string;
+  }>();
 
 interface StepResult {
   readonly from: string;
@@ -53,14 +65,14 @@ const dataDir = mkdtempSync(join(tmpdir(), 'springtide-upgrade-'));
 const results: StepResult[] = [];
 try {
   await cli('up', '--detach', '--no-cache', '--proxies', '1', '--metrics-port', 'auto');
-  const [first = '', ...lines] = values.path.split(',');
-  for (const line of [first, ...lines]) await cli('engine', 'install', line);
-  const shape = values.unsharded ? ['--sharding', 'off'] : ['--shards', values.shards];
-  const wanted = ['--replicas', values.replicas, '--engine-version', first, ...shape];
+  const [first, ...lines] = values.path;
+  for (const line of values.path) await cli('engine', 'install', line);
+  const shape = values.unsharded ? ['--sharding', 'off'] : ['--shards', String(values.shards)];
+  const wanted = ['--replicas', String(values.replicas), '--engine-version', first, ...shape];
   await cli('create', CACHE, '--port', 'auto', ...wanted);
   const port = Number((await cacheStatus()).endpoint.split(':').at(-1));
-  await prefill(port, Number(values.keys));
-  let from = first;
+  await prefill(port, values.keys);
+  let from: EngineLine = first;
   for (const to of lines) {
     results.push(await step(port, from, to));
     from = to;
@@ -71,9 +83,9 @@ try {
 }
 const summary = {
   shape: values.unsharded ? 'unsharded' : `${values.shards} shards`,
-  replicas: Number(values.replicas),
-  keys: Number(values.keys),
-  writers: Number(values.writers),
+  replicas: values.replicas,
+  keys: values.keys,
+  writers: values.writers,
   steps: results,
 };
 process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
@@ -85,13 +97,13 @@ process.exitCode = isClean ? 0 : 1;
 
 async function step(port: number, from: string, to: string): Promise<StepResult> {
   const cache = { connect: (options = {}) => RawClient.connect(port, options) };
-  const traffic = new CheckedTraffic(cache, `to-${to}`, Number(values.writers));
+  const traffic = new CheckedTraffic(cache, `to-${to}`, values.writers);
   traffic.start();
   await delay(SETTLE_MS);
   const longestPauseBeforeMs = traffic.slowestMs;
   traffic.slowestMs = 0;
   const startedMs = performance.now();
-  await cli('upgrade', CACHE, '--engine-version', to, '--parallel', values.parallel);
+  await cli('upgrade', CACHE, '--engine-version', to, '--parallel', String(values.parallel));
   const tookMs = performance.now() - startedMs;
   await delay(SETTLE_MS);
   const longestPauseMs = traffic.slowestMs;

@@ -36,7 +36,10 @@ export class LiveSpringtide implements AsyncDisposable {
   readonly #scaleInAfterMs: number | null;
   readonly #plannerParams: Partial<PlannerParams>;
   #daemon: ChildProcess | null = null;
-  readonly #killAtExit = (): void => void this.#killAll();
+  readonly #leaveNothing = (): void => {
+    this.#killAll();
+    rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  };
 
   private constructor(
     proxies: number,
@@ -46,8 +49,8 @@ export class LiveSpringtide implements AsyncDisposable {
     this.#proxies = proxies;
     this.#scaleInAfterMs = scaleInAfterMs;
     this.#plannerParams = plannerParams;
-    // A bench that is interrupted leaves no process behind.
-    process.on('exit', this.#killAtExit);
+    // A bench that is interrupted leaves no process and no file behind.
+    process.on('exit', this.#leaveNothing);
   }
 
   /**
@@ -164,7 +167,7 @@ export class LiveSpringtide implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    process.off('exit', this.#killAtExit);
+    process.off('exit', this.#leaveNothing);
     if (this.daemonRuns) {
       const ended = once(this.#daemon!, 'exit');
       const shutDown = async () => {

@@ -10,10 +10,12 @@ import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { installEngine } from '../../src/engine/catalogue.ts';
 import { messageOf } from '../../src/lib/errors.ts';
+import { program } from '../../src/lib/program.ts';
 import { ENGINE_LINES } from '../../src/model/cache-spec.ts';
+import { positive, someOf } from '../option-values.ts';
 import { calibration } from './calibration.ts';
 import { renderChart, type Chart } from './chart.ts';
 import { eachStep } from './each-step.ts';
@@ -47,20 +49,19 @@ interface ElasticOptions {
   readonly json?: string;
 }
 
-const values = new Command('npm run bench:elastic --')
+const values = program('npm run bench:elastic --')
   .description(
     'Everything that makes the cache elastic, measured on this machine. Ends with 1 when a goal is missed.',
   )
   .addOption(
     new Option('--only <scenarios>', `some of: ${Object.keys(SCENARIOS).join(', ')}`)
       .default(Object.keys(SCENARIOS), 'all')
-      .argParser(scenarioList),
+      .argParser(someOf(Object.keys(SCENARIOS))),
   )
   .option('--proxies <n>', 'proxy processes', positive, 1)
   .option('--scale <factor>', 'of the loads', positive, 1)
   .option('--write', 'write the report and its pictures to docs/benchmarks')
   .option('--json <file>', 'write all results')
-  .allowExcessArguments(false)
   .parse()
   .opts<ElasticOptions>();
 const chosen = values.only;
@@ -134,17 +135,4 @@ function rounded(_key: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value)
     ? Number(value.toPrecision(4))
     : value;
-}
-
-function scenarioList(text: string): string[] {
-  const names = text.split(',');
-  const unknown = names.find((name) => !Object.hasOwn(SCENARIOS, name));
-  if (unknown !== undefined) throw new InvalidArgumentError(`there is no scenario ${unknown}`);
-  return names;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError(`"${text}" is not a number above 0`);
-  return value;
 }

@@ -6,7 +6,7 @@
  * recordings into calibration.json.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { program } from '../lib/program.ts';
 import { calibrate } from './calibrate.ts';
 import { figuresOf, readCalibrationFile, writeCalibrationFile } from './calibration.ts';
 import { replayPicture } from './held-against-real.ts';
@@ -18,7 +18,7 @@ import { replay, type ReplayResult } from './replay.ts';
 import { runAll } from './run-all.ts';
 
 const file = readCalibrationFile();
-const command = new Command('npm run sim --')
+const command = program('npm run sim --')
   .description(
     'Runs all scenarios in virtual time and replays the recorded runs. Ends with 1 if a target is missed.',
   )
