@@ -9,6 +9,7 @@ import { SLOTS, type CapacityLimits } from '../control/policies/capacity-view.ts
 import { DEFAULT_PLANNER_PARAMS as PARAMS } from '../control/policies/planner-params.ts';
 import { DEFAULT_POOL_PARAMS } from '../control/policies/plan-pool.ts';
 import { seededRandom } from '../lib/seeded-random.ts';
+import type { SlotRange } from '../model/slot-range.ts';
 import { figuresOf, readCalibrationFile } from './calibration.ts';
 import { SimCache } from './sim-cache.ts';
 import { SimFleet } from './sim-fleet.ts';
@@ -62,7 +63,7 @@ class Loop {
   readonly fleet: SimFleet;
   readonly cache: SimCache;
   readonly counts: Seen[] = [];
-  readonly movesAtMs: number[] = [];
+  readonly moves: { readonly atMs: number; readonly ranges: readonly SlotRange[] }[] = [];
   readonly drainsAtMs: number[] = [];
   nowMs = 1_000_000_000_000;
 
@@ -88,7 +89,7 @@ class Loop {
     );
     this.cache.onStep = (atMs, { step, reason }) => {
       assert.match(reason, /\w+ \w+/);
-      if (step.kind === 'move-slots') this.movesAtMs.push(atMs);
+      if (step.kind === 'move-slots') this.moves.push({ atMs, ranges: step.ranges });
       if (step.kind === 'drain-shard') this.drainsAtMs.push(atMs);
     };
   }
@@ -106,28 +107,61 @@ class Loop {
     }
   }
 
-  /** Numbers of shards that were there in the last so many milliseconds. */
+  /** Numbers of shards that were there in the last so many milliseconds, in the order of time, each until it changed. */
   countsOf(lastMs: number): number[] {
     const recent = this.counts.filter(({ atMs }) => atMs > this.nowMs - lastMs);
-    return [...new Set(recent.map(({ shards }) => shards))];
+    return recent.map(({ shards }) => shards).filter((shards, i, all) => shards !== all[i - 1]);
   }
 }
 
 /** Levels over five orders of magnitude, as likely small as large. */
 const level = fc.double({ min: 0, max: 6.3, noNaN: true }).map((exponent) => 10 ** exponent);
 
-test('a constant load of any level settles: no shard comes or goes, no slot moves', () => {
+test('a constant load of any level settles: no shard comes or goes, hardly a slot moves, and none twice', () => {
   fc.assert(
     fc.property(setting, level, (setting, rate) => {
       const loop = new Loop(setting);
       loop.run(40 * MINUTE, () => rate);
       assert.equal(loop.countsOf(10 * MINUTE).length, 1, `shards ${loop.countsOf(10 * MINUTE)}`);
-      const late = loop.movesAtMs.filter((at) => at > loop.nowMs - 10 * MINUTE);
-      assert.equal(late.length, 0, `${late.length} moves in the last 10 minutes`);
+      // What is measured is noisy: once in a while a shard is seen to be a little too heavy.
+      const late = loop.moves.filter(({ atMs }) => atMs > loop.nowMs - 10 * MINUTE);
+      assert.ok(late.length <= 2, `${late.length} moves in the last 10 minutes`);
+      const slots = late.flatMap(({ ranges }) =>
+        ranges.flatMap(({ first, last }) =>
+          Array.from({ length: last - first + 1 }, (_, index) => first + index),
+        ),
+      );
+      assert.equal(new Set(slots).size, slots.length, 'a slot moved twice');
     }),
-    { numRuns: 8 },
+    { numRuns: 8, endOnFailure: true },
   );
 });
+
+/** A wave of load: mean, period and amplitude (as a part of the mean), square or a sine. */
+type Wave = [setting: Setting, mean: number, periodMs: number, amplitude: number, square: boolean];
+
+const PLAIN: Setting = {
+  seed: 0,
+  shards: 1,
+  replicas: 0,
+  zipf: 0,
+  hotSlotShare: null,
+  dataBytes: 0,
+  limits: LIMITS,
+};
+/** Once their shards came and went for ever. */
+const WAVES_SEEN: Wave[] = [
+  // Each edge moved what was learned of a node's capacity, until the same peak seemed to need a shard more, or less.
+  [PLAIN, 66_638.080_908_677_4, 286_947.368_421_052_7, 1, true],
+  // Between the peaks nobody saw the hot slots that needed shards of their own.
+  [
+    { ...PLAIN, seed: 3, shards: 12, zipf: 1, hotSlotShare: 0.3, dataBytes: GIB },
+    1_995_262.314_968_838,
+    72_808.580_209_277_8,
+    1,
+    false,
+  ],
+];
 
 test('a periodic load settles as well, whatever its period below half an hour and its shape', () => {
   const period = fc.double({ min: 1, max: Math.log10(1800 / 5), noNaN: true });
@@ -144,11 +178,15 @@ test('a periodic load settles as well, whatever its period below half an hour an
         loop.run(3 * 60 * MINUTE, (atMs) =>
           Math.max(0, mean * (1 + amplitude * (square ? Math.sign(wave(atMs)) : wave(atMs)))),
         );
-        const counts = loop.countsOf(40 * MINUTE);
-        assert.equal(counts.length, 1, `shards ${counts.join(', ')}`);
+        // One may still turn out to be needless. Had it been needed, it would come back with a peak.
+        const counts = loop.countsOf(60 * MINUTE);
+        assert.deepEqual(
+          counts,
+          counts.toSorted((a, b) => b - a),
+        );
       },
     ),
-    { numRuns: 4 },
+    { numRuns: 6, endOnFailure: true, examples: WAVES_SEEN },
   );
 });
 
@@ -212,8 +250,8 @@ function checkShape(loop: Loop, { limits }: Setting): void {
 function checkMovesPerMinute(loop: Loop): void {
   const most = PARAMS.movesPerShardMinute * Math.max(...loop.counts.map(({ shards }) => shards));
   let first = 0;
-  loop.movesAtMs.forEach((at, index) => {
-    while (loop.movesAtMs[first]! <= at - MINUTE) first += 1;
+  loop.moves.forEach(({ atMs }, index) => {
+    while (loop.moves[first]!.atMs <= atMs - MINUTE) first += 1;
     assert.ok(index - first + 1 <= most, `${index - first + 1} moves in a minute`);
   });
 }

@@ -1,8 +1,8 @@
 /**
- * The fleet of proxies before a simulated cache, scaled by `planProxies`, which control does not call yet: a real fleet has as
- * many as it was started with. They have machines of their own.
+ * The fleet of proxies before a simulated cache, scaled as shards are: an assumption, for a real fleet has as many as it was
+ * started with. They have machines of their own.
  */
-import { planProxies, type ProxiesParams } from '../control/policies/plan-proxies.ts';
+import { planProxies, type ProxiesParams } from './plan-proxies.ts';
 import type { Calibration } from './calibration.ts';
 
 const QUIET_SECONDS = 300;

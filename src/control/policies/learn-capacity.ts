@@ -1,6 +1,8 @@
 /**
  * ECPU per second that one node can do, learned from nodes at work: ECPU over utilisation. A node that does little says
- * little (each turn of its event loop serves few clients), so a sample weighs with the square of its utilisation.
+ * little (each turn of its event loop serves few clients), so a sample weighs with the square of its utilisation. Which of
+ * the last seconds a utilisation is of is not known: where their ECPU differs, the sample says only between what the capacity
+ * is, and nothing to an estimate that lies there. Else each wave of load would move the estimate, and the shards with it.
  */
 import type { CapacityView } from './capacity-view.ts';
 import type { PlannerParams } from './planner-params.ts';
@@ -23,6 +25,17 @@ const COST_WEIGHT = 0.1;
 /** A shard of dear commands may be taken for so many times dearer than its ECPU, no more. */
 const COST_FACTOR_MAXIMUM = 3;
 
+/** What the nodes with so many io-threads do, summed up; least and most are of the seconds that the utilisation may be of. */
+interface Work {
+  readonly ecpu: number;
+  readonly leastEcpu: number;
+  readonly mostEcpu: number;
+  readonly utilisation: number;
+  readonly nodes: number;
+}
+
+const NO_WORK: Work = { ecpu: 0, leastEcpu: 0, mostEcpu: 0, utilisation: 0, nodes: 0 };
+
 export function learnCapacity(
   view: CapacityView,
   sums: SlotSums,
@@ -31,7 +44,7 @@ export function learnCapacity(
 ): CapacityState {
   const state = before.capacity;
   const atLeast = new Map<number, number>();
-  const work = new Map<number, { ecpu: number; utilisation: number; nodes: number }>();
+  const work = new Map<number, Work>();
   const moving = new Set(view.jobs.flatMap((job) => job.occupied));
   const relieved = relievedShards(view);
   for (const [index, { shard, primary }] of view.shards.entries()) {
@@ -49,22 +62,27 @@ export function learnCapacity(
       atLeast.set(ioThreads, Math.max(bound, atLeast.get(ioThreads) ?? 0));
       continue;
     }
-    const sum = work.get(primary.ioThreads) ?? { ecpu: 0, utilisation: 0, nodes: 0 };
+    const recent = [...(before.shards[shard]?.recentEcpu ?? []), ecpu];
+    const sum = work.get(primary.ioThreads) ?? NO_WORK;
     work.set(primary.ioThreads, {
       ecpu: sum.ecpu + ecpu,
+      leastEcpu: sum.leastEcpu + Math.min(...recent),
+      mostEcpu: sum.mostEcpu + Math.max(...recent),
       utilisation: sum.utilisation + utilisation,
       nodes: sum.nodes + 1,
     });
   }
   const byIoThreads: Record<string, number> = { ...state.byIoThreads };
-  for (const [ioThreads, { ecpu, utilisation, nodes }] of work) {
-    const seen = ecpu / utilisation;
+  for (const [ioThreads, { ecpu, leastEcpu, mostEcpu, utilisation, nodes }] of work) {
     const strength = Math.min(1, (utilisation / nodes / params.targetUtilisation) ** 2);
-    const before = state.byIoThreads[ioThreads];
-    if (before === undefined) {
+    const known = state.byIoThreads[ioThreads];
+    if (known === undefined) {
       // The first figure of nodes at work beats any guess.
-      if (strength >= FIRST_SAMPLE_STRENGTH) byIoThreads[ioThreads] = seen;
-    } else byIoThreads[ioThreads] = before + (seen - before) * NEW_SAMPLE_WEIGHT * strength;
+      if (strength >= FIRST_SAMPLE_STRENGTH) byIoThreads[ioThreads] = ecpu / utilisation;
+      continue;
+    }
+    const seen = Math.min(mostEcpu / utilisation, Math.max(leastEcpu / utilisation, known));
+    byIoThreads[ioThreads] = known + (seen - known) * NEW_SAMPLE_WEIGHT * strength;
   }
   // A node that is hardly busy with so much can do ten times that. Nodes at work know better, where there are any.
   for (const [ioThreads, bound] of atLeast) {

@@ -145,6 +145,77 @@ test('a little over, a shard leaves after the whole quiet time, and by then only
   assert.ok(drains(335) >= 1);
 });
 
+test('what made shards needed counts for the whole quiet time, though it is not seen any more', () => {
+  const busy = testView(
+    Array.from({ length: 4 }, (_, shard) => ({ shard, ecpu: 0.1 * NODE, utilisation: 0.1 })),
+  );
+  // A slot as heavy as a node needs one of its own beside it.
+  busy.slots.ecpu[100] = 0.9 * NODE;
+  const quiet = testView(
+    Array.from({ length: 4 }, (_, shard) => ({ shard, ecpu: 0.01 * NODE, utilisation: 0.01 })),
+  );
+  const peaks = (view: CapacityView) => planCapacity(view, learned(), PARAMS).state.scaleIn.peaks;
+  assert.deepEqual(
+    peaks(busy).map((peak) => peak?.shards),
+    [2],
+  );
+  const ecpu = 1.3 * NODE;
+  const past = (shards: number): PlannerState => {
+    const before = learned();
+    const bucket = Math.floor(NOW_MS / 30_000) - 1;
+    const seen = Array.from({ length: 20 }, () => ({ ecpu, shards }));
+    return { ...before, scaleIn: { ...before.scaleIn, bucket, peaks: seen } };
+  };
+  const leaving = (shards: number) =>
+    steps(quiet, past(shards)).filter((step) => step.kind === 'drain-shard').length;
+  assert.equal(leaving(4), 0);
+  assert.ok(leaving(3) > 0);
+});
+
+test('a scale-in that was not enough for the load it had seen leaves more room the next time', () => {
+  const view = testView([{ shard: 0, ecpu: 0.7 * NODE, utilisation: 0.95 }]);
+  const after = (leftForEcpu: number) => {
+    const before = learned();
+    const scaleIn = { ...before.scaleIn, lastInMs: NOW_MS - 86_400_000, leftForEcpu };
+    return planCapacity(view, { ...before, scaleIn }, PARAMS);
+  };
+  const { steps: planned, state } = after(2 * NODE);
+  assert.ok(planned.some(({ step }) => step.kind === 'add-shard'));
+  assert.deepEqual([state.scaleIn.misjudged, state.scaleIn.leftForEcpu], [1, null]);
+  // More than it had counted on: it was right.
+  assert.equal(after(0.5 * NODE).state.scaleIn.misjudged, 0);
+  const pair = testView([0, 1].map((shard) => ({ shard, ecpu: 0.23 * NODE, utilisation: 0.23 })));
+  const leaving = (misjudged: number) => {
+    const before = learned();
+    const scaleIn = { ...before.scaleIn, misjudged };
+    const all = hold(pair, 335, { ...before, scaleIn });
+    return all.filter((step) => step.kind === 'drain-shard').length;
+  };
+  assert.ok(leaving(0) > 0);
+  assert.equal(leaving(1), 0);
+});
+
+test('a load that changes says nothing of what a node can do, where its seconds lie on both sides', () => {
+  const capacityAfter = (recentEcpu: readonly number[]) => {
+    const shards = {
+      0: {
+        ioQuietSinceMs: null,
+        loadShare: 1,
+        occupiedAtMs: null,
+        unbalancedSamples: 0,
+        memoryQuietSinceMs: null,
+        recentEcpu,
+      },
+    };
+    // The utilisation is of the busy seconds still.
+    const view = testView([{ shard: 0, ecpu: 0.1 * NODE, utilisation: 0.6 }]);
+    const { state } = planCapacity(view, { ...learned(), shards }, PARAMS);
+    return state.capacity.byIoThreads['4']!;
+  };
+  assert.equal(capacityAfter([0.7 * NODE, 0.7 * NODE]), NODE);
+  assert.ok(capacityAfter([0.1 * NODE, 0.1 * NODE]) < NODE);
+});
+
 test('a maximum of shards below what is there is in force at once, as far as the data fits', () => {
   const shards = [0, 1, 2].map((shard) => ({ shard, ecpu: 0.4 * NODE, utilisation: 0.4 }));
   const base = testView(shards);

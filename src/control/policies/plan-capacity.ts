@@ -15,12 +15,12 @@ import type {
   PlannedCapacityStep,
 } from './capacity-view.ts';
 import { forecastDemand, observeDemand, type Demand } from './forecast-demand.ts';
-import { hotSlots } from './hot-slots.ts';
+import { hotSlots, type HotSlot } from './hot-slots.ts';
 import { learnCapacity, learnCostFactor } from './learn-capacity.ts';
 import { planHotKeys } from './plan-hot-keys.ts';
 import { percent, planIoThreads } from './plan-io-threads.ts';
 import { planMemory } from './plan-memory.ts';
-import { observePeak, observeRegret, planScaleIn } from './plan-scale-in.ts';
+import { observePeak, observeRegret, planScaleIn, shardsAtRest } from './plan-scale-in.ts';
 import { planShardCount } from './plan-shard-count.ts';
 import { planSlotMoves } from './plan-slot-moves.ts';
 import type { PlannerParams } from './planner-params.ts';
@@ -44,10 +44,9 @@ export function planCapacity(
   const sampleIsNew = view.slots.sampledAtMs !== before.demand.sampledAtMs;
   const capacity = sampleIsNew ? learnCapacity(view, sums, before, params) : before.capacity;
   const reading = readCapacity(view, before, capacity, sums, params);
-  const observed = observe(reading, before, params);
-  const { demandState, season, peaks } = observed;
-  const demand = forecastDemand(view.nowMs, demandState, season, params);
   const hot = hotSlots(reading, params.coolShare);
+  const { demandState, season, peaks } = observe(reading, before, hot, params);
+  const demand = forecastDemand(view.nowMs, demandState, season, params);
 
   const memory = planMemory(
     reading,
@@ -62,11 +61,11 @@ export function planCapacity(
   for (const shard of occupiedBy(moves.steps)) taken.add(shard);
   const growth = demand.now > 0 ? Math.max(1, demand.ahead / demand.now) : 1;
   const io = planIoThreads(reading, before, growth, moves.incoming);
-  const regretted = observeRegret(view.nowMs, added, peaks, params);
+  const regretted = observeRegret(view.nowMs, added ? demand.ahead : null, peaks, params);
   const season30 = params.forecast ? seasonalPeak(view.nowMs, IN_SEASON_AHEAD_MS, season) : null;
   const scaleIn =
     added || out.needed >= stayingShards(reading)
-      ? { steps: [], text: `${out.needed} shards are needed` }
+      ? { steps: [], leftForEcpu: null, text: `${out.needed} shards are needed` }
       : planScaleIn(reading, regretted, hot, season30, taken);
   const removals = planRemovals(reading);
   const events = dedupe(
@@ -93,11 +92,14 @@ export function planCapacity(
   ];
   const moved = moves.steps.map(() => view.nowMs);
   const state: PlannerState = {
-    version: 1,
+    version: 2,
     demand: { ...demandState, samplesShort: out.samplesShort },
     capacity,
     season,
-    scaleIn: scaleIn.steps.length > 0 ? { ...regretted, lastInMs: view.nowMs } : regretted,
+    scaleIn:
+      scaleIn.steps.length > 0
+        ? { ...regretted, lastInMs: view.nowMs, leftForEcpu: scaleIn.leftForEcpu }
+        : regretted,
     shards: rememberShards(
       reading,
       before,
@@ -118,7 +120,12 @@ export function planCapacity(
   };
 }
 
-function observe(reading: CapacityReading, before: PlannerState, params: PlannerParams) {
+function observe(
+  reading: CapacityReading,
+  before: PlannerState,
+  hot: readonly HotSlot[],
+  params: PlannerParams,
+) {
   if (!reading.newSample)
     return { demandState: before.demand, season: before.season, peaks: before.scaleIn };
   const demandState = observeDemand(reading, before.demand, params);
@@ -126,7 +133,14 @@ function observe(reading: CapacityReading, before: PlannerState, params: Planner
   return {
     demandState,
     season: observeSeason(sampledAtMs, demandState.fast, before.season),
-    peaks: observePeak(sampledAtMs, demandState.fast, before.scaleIn),
+    peaks: observePeak(
+      sampledAtMs,
+      {
+        ecpu: demandState.fast,
+        shards: shardsAtRest(demandState.fast, reading, hot, before.scaleIn),
+      },
+      before.scaleIn,
+    ),
   };
 }
 

@@ -1,52 +1,97 @@
 /**
  * Down, only after quiet: the peak of the whole quiet time (and of the same hour of earlier days) has to fit fewer shards
  * at a lower utilisation than the one that adds shards, and so has the memory. Far over, several leave at once. Each
- * scale-in that is regretted soon doubles the quiet that the next one needs: no period of load makes it flap.
+ * scale-in that is regretted soon doubles the quiet that the next one needs, and one that was wrong about what nodes can do
+ * leaves more room the next time: no period of load makes it flap.
  */
 import { SLOTS, type PlannedCapacityStep } from './capacity-view.ts';
 import type { HotSlot } from './hot-slots.ts';
 import { percent } from './plan-io-threads.ts';
 import type { PlannerParams } from './planner-params.ts';
-import { PEAK_BUCKETS, PEAK_BUCKET_MS, type ScaleInState } from './planner-state.ts';
+import { PEAK_BUCKETS, PEAK_BUCKET_MS, type Peak, type ScaleInState } from './planner-state.ts';
 import { minimumShards, shardsFor } from './plan-shard-count.ts';
 import type { CapacityReading, ShardReading } from './read-capacity.ts';
 
+/** Demand so much above another is the same. */
+const SAME_LOAD = 1.05;
+/** After a scale-in that was misjudged, those who stay may have this much of the utilisation that they were given. */
+const MISJUDGED_MARGIN = 0.85;
+
 export interface ScaleInPlan {
   readonly steps: readonly PlannedCapacityStep[];
+  /** Demand that those who stay are to carry; null: nothing leaves for want of load. */
+  readonly leftForEcpu: number | null;
   /** Why not, or what: one sentence. */
   readonly text: string;
 }
 
-/** Takes the demand of one sample in. A bucket without a sample is -1: nobody knows what was asked for. */
-export function observePeak(nowMs: number, demand: number, state: ScaleInState): ScaleInState {
+/** Takes one sample in. */
+export function observePeak(nowMs: number, sample: Peak, state: ScaleInState): ScaleInState {
   const bucket = Math.floor(nowMs / PEAK_BUCKET_MS);
   if (state.bucket === bucket) {
-    const newest = state.peaks.at(-1) ?? -1;
-    return demand <= newest ? state : { ...state, peaks: [...state.peaks.slice(0, -1), demand] };
+    const newest = state.peaks.at(-1) ?? null;
+    const most = {
+      ecpu: Math.max(sample.ecpu, newest?.ecpu ?? 0),
+      shards: Math.max(sample.shards, newest?.shards ?? 0),
+    };
+    return { ...state, peaks: [...state.peaks.slice(0, -1), most] };
   }
   const missed = state.bucket === null ? 0 : Math.min(PEAK_BUCKETS, bucket - state.bucket - 1);
-  const gaps = Array.from({ length: Math.max(0, missed) }, () => -1);
-  return { ...state, bucket, peaks: [...state.peaks, ...gaps, demand].slice(-PEAK_BUCKETS) };
+  const gaps = Array.from({ length: Math.max(0, missed) }, () => null);
+  return { ...state, bucket, peaks: [...state.peaks, ...gaps, sample].slice(-PEAK_BUCKETS) };
 }
 
-/** Shards were added: was the last scale-in a mistake? And are older mistakes forgotten? */
+/**
+ * Shards that the load of one sample needs at the utilisation that a scale-in may leave. Kept with the peak, for what made it
+ * necessary (a hot slot, what a node was then known to do) may not be seen in the quiet that follows.
+ */
+export function shardsAtRest(
+  ecpu: number,
+  reading: CapacityReading,
+  hot: readonly HotSlot[],
+  state: ScaleInState,
+): number {
+  return shardsFor(ecpu, 0, reading, hot, restUtilisation(reading.params, state), 1);
+}
+
+/**
+ * Shards were added: was the last scale-in a mistake? Too early, where the load came back soon; wrong, where no more came back
+ * than it had counted on. And are older mistakes forgotten?
+ */
 export function observeRegret(
   nowMs: number,
-  added: boolean,
-  state: ScaleInState,
+  /** Demand that shards were added for; null: none were. */
+  addedForEcpu: number | null,
+  before: ScaleInState,
   params: PlannerParams,
 ): ScaleInState {
-  if (added && state.lastInMs !== null && nowMs - state.lastInMs < params.regretMs) {
-    const regrets = Math.min(params.regretsMaximum, state.regrets + 1);
-    return { ...state, regrets, regretAtMs: nowMs, lastInMs: null };
+  let state = before;
+  if (addedForEcpu !== null) {
+    const { lastInMs, leftForEcpu } = state;
+    if (lastInMs !== null && nowMs - lastInMs < params.regretMs) {
+      const regrets = Math.min(params.regretsMaximum, state.regrets + 1);
+      state = { ...state, regrets, regretAtMs: nowMs, lastInMs: null };
+    }
+    if (leftForEcpu !== null && addedForEcpu <= leftForEcpu * SAME_LOAD) {
+      const misjudged = Math.min(params.regretsMaximum, state.misjudged + 1);
+      state = { ...state, misjudged, regretAtMs: nowMs, leftForEcpu: null };
+    }
+    return state;
   }
-  if (
-    state.regrets > 0 &&
-    state.regretAtMs !== null &&
-    nowMs - state.regretAtMs >= params.regretForgetMs
-  )
-    return { ...state, regrets: state.regrets - 1, regretAtMs: nowMs };
-  return state;
+  if (state.regretAtMs === null || nowMs - state.regretAtMs < params.regretForgetMs) return state;
+  const { regrets, misjudged } = state;
+  if (regrets === 0 && misjudged === 0) return state;
+  return {
+    ...state,
+    regrets: Math.max(0, regrets - 1),
+    misjudged: Math.max(0, misjudged - 1),
+    regretAtMs: nowMs,
+  };
+}
+
+/** Utilisation that those who stay may have after a scale-in; less for each that was misjudged. */
+function restUtilisation(params: PlannerParams, { misjudged }: ScaleInState): number {
+  return params.inUtilisation * MISJUDGED_MARGIN ** misjudged;
 }
 
 export function planScaleIn(
@@ -58,7 +103,7 @@ export function planScaleIn(
   taken: ReadonlySet<number>,
 ): ScaleInPlan {
   const { params } = reading;
-  const stays = (text: string): ScaleInPlan => ({ steps: [], text });
+  const stays = (text: string): ScaleInPlan => ({ steps: [], leftForEcpu: null, text });
   const staying = reading.shards.filter((shard) => shard.view.state !== 'draining');
   const draining = reading.shards.length - staying.length;
   const minimum = minimumShards(reading, params.inUtilisation);
@@ -69,28 +114,23 @@ export function planScaleIn(
   const most = Math.max(1, reading.view.limits.shardsMaximum);
   if (staying.length > most) return toMaximum(reading, staying, draining, most, taken);
 
-  const neededFor = (ecpu: number): number =>
-    Math.max(
-      minimum,
-      shardsFor(
-        Math.max(ecpu, seasonPeak ?? 0),
-        reading.usedBytes,
-        reading,
-        hot,
-        params.inUtilisation,
-        params.memoryIn,
-      ),
-    );
+  const rest = restUtilisation(params, state);
+  const always = Math.max(
+    minimum,
+    shardsFor(seasonPeak ?? 0, reading.usedBytes, reading, hot, rest, params.memoryIn),
+  );
   const longMs = params.inQuietMs * 2 ** state.regrets;
   const shortMs = longMs * params.inFarQuietShare;
-  const shortPeak = peakOf(state, shortMs);
   // Far over it takes less: even a load that comes back finds room.
-  const far = shortPeak !== null && neededFor(shortPeak) * params.inFarRatio <= staying.length;
+  const shortPeak = peakOf(state, shortMs);
+  const roomy =
+    shortPeak === null ? null : Math.ceil(Math.max(always, shortPeak.shards) * params.inFarRatio);
+  const far = roomy !== null && roomy < staying.length;
   const quietMs = far ? shortMs : longMs;
   const peak = far ? shortPeak : peakOf(state, longMs);
   if (peak === null) return stays(`not observed for ${Math.round(quietMs / 1000)} s without a gap`);
-  const needed = far ? Math.ceil(neededFor(peak) * params.inFarRatio) - 1 : neededFor(peak);
-  const figures = `the most in ${Math.round(quietMs / 1000)} s was ${Math.round(peak)} ECPU/s${seasonPeak === null ? '' : ` (earlier days: ${Math.round(seasonPeak)})`}, which ${needed} shards carry at ${percent(params.inUtilisation)}`;
+  const needed = far ? roomy : Math.max(always, peak.shards);
+  const figures = `the most in ${Math.round(quietMs / 1000)} s was ${Math.round(peak.ecpu)} ECPU/s${seasonPeak === null ? '' : ` (earlier days: ${Math.round(seasonPeak)})`}, which ${Math.max(always, peak.shards)} shards carry at ${percent(rest)}`;
   if (needed >= staying.length) return stays(`${figures}; ${staying.length} are there`);
 
   const atOnce = Math.max(1, Math.floor(reading.shards.length * params.inShareMaximum)) - draining;
@@ -116,6 +156,7 @@ export function planScaleIn(
           : []),
       ],
     })),
+    leftForEcpu: leaving.length > 0 ? peak.ecpu : null,
     text: `${figures}; ${leaving.length} of ${staying.length} leave`,
   };
 }
@@ -133,7 +174,7 @@ function toMaximum(
   const figures = `the maximum in force is ${most} shards, ${staying.length} are there`;
   const needed = Math.max(most, byMemory);
   if (needed >= staying.length)
-    return { steps: [], text: `${figures}; their data needs ${byMemory}` };
+    return { steps: [], leftForEcpu: null, text: `${figures}; their data needs ${byMemory}` };
   const atOnce = Math.max(1, Math.floor(reading.shards.length * params.inShareMaximum)) - draining;
   const leaving = staying
     .filter((shard) => shard.idle && !taken.has(shard.shard))
@@ -145,16 +186,23 @@ function toMaximum(
       reason: `${figures}; shard ${shard.shard} carries least for its bytes`,
       rejected: ['waiting for a quiet time: a maximum that was asked for is in force at once'],
     })),
+    leftForEcpu: null,
     text: `${figures}; ${leaving.length} leave`,
   };
 }
 
 /** Null: not all of the time was observed. */
-function peakOf(state: ScaleInState, quietMs: number): number | null {
+function peakOf(state: ScaleInState, quietMs: number): Peak | null {
   const buckets = Math.min(PEAK_BUCKETS, Math.ceil(quietMs / PEAK_BUCKET_MS) + 1);
   const window = state.peaks.slice(-buckets);
-  if (window.length < buckets || window.some((peak) => peak < 0)) return null;
-  return Math.max(...window);
+  if (window.length < buckets) return null;
+  const most = { ecpu: 0, shards: 1 };
+  for (const peak of window) {
+    if (peak === null) return null;
+    most.ecpu = Math.max(most.ecpu, peak.ecpu);
+    most.shards = Math.max(most.shards, peak.shards);
+  }
+  return most;
 }
 
 /** Load, bytes and slots all have to be moved; where slots move key by key, each of them takes its time. */

@@ -17,7 +17,7 @@ export const PEAK_BUCKETS = 128;
 export const RECENT_SAMPLES = 5;
 
 export interface PlannerState {
-  readonly version: 1;
+  readonly version: 2;
   readonly demand: DemandState;
   readonly capacity: CapacityState;
   readonly season: SeasonState;
@@ -69,8 +69,8 @@ export interface SeasonState {
 }
 
 export interface ScaleInState {
-  /** Peaks of demand, PEAK_BUCKET_MS each, newest last. */
-  readonly peaks: readonly number[];
+  /** PEAK_BUCKET_MS each, newest last; null where nothing was seen: nobody knows what was asked for. */
+  readonly peaks: readonly (Peak | null)[];
   /** Number of the newest bucket since 1970; null before the first sample. */
   readonly bucket: number | null;
   /** When a shard was last marked for draining; null: never, or its regret is counted already. */
@@ -78,6 +78,18 @@ export interface ScaleInState {
   /** Times in a row that a scale-in was regretted soon after: each doubles the quiet that the next one needs. */
   readonly regrets: number;
   readonly regretAtMs: number | null;
+  /** Demand that the newest scale-in was to leave enough for; null: none, or it is known that it did not. */
+  readonly leftForEcpu: number | null;
+  /** Times that it was not enough for even that: what was learned of the nodes' capacity flatters fewer shards. */
+  readonly misjudged: number;
+}
+
+/** The most within a bucket. */
+export interface Peak {
+  /** Demand per second. */
+  readonly ecpu: number;
+  /** Shards that the load of any of its seconds needed, at the utilisation that a scale-in may leave. */
+  readonly shards: number;
 }
 
 /** What is remembered of one shard. */
@@ -100,7 +112,7 @@ export interface ShardMemory {
 
 export function freshPlannerState(): PlannerState {
   return {
-    version: 1,
+    version: 2,
     demand: {
       sampledAtMs: null,
       fast: 0,
@@ -118,6 +130,8 @@ export function freshPlannerState(): PlannerState {
       lastInMs: null,
       regrets: 0,
       regretAtMs: null,
+      leftForEcpu: null,
+      misjudged: 0,
     },
     shards: {},
     raisedAtMs: {},

@@ -1,6 +1,6 @@
 /**
  * How many proxies a fleet has: like shards, but they hold no data, so they come and go without moving anything. Up at once
- * for what is expected, down by drain after quiet. Units: requests per second.
+ * for what is expected, down by drain after quiet. The model's own, until a fleet of many hosts is scaled so. Units: requests per second.
  */
 export interface ProxiesView {
   readonly proxies: number;
