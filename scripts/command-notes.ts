@@ -39,7 +39,9 @@ export const COMMAND_NOTES: Readonly<Record<string, string>> = {
   eval: SCRIPT_NOTE,
   evalsha: SCRIPT_NOTE,
   fcall: SCRIPT_NOTE,
-  'script|load': 'at every shard; one that joins later gets it with the first EVALSHA',
+  'script|load':
+    'at every node; one that joins later, or begins anew, gets it before the first EVALSHA or transaction that wants it, as long as any node or proxy of the cache has it',
+  'script|flush': 'at every node; the proxies forget what they know of scripts as well',
   'script|kill': 'over connections of its own to all shards',
   'function|load': 'at every shard',
   'function|kill': 'over connections of its own to all shards',

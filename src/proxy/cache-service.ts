@@ -6,6 +6,7 @@ import { CacheRouter, type RouterParts } from './routing/cache-router.ts';
 import type { ClientMemory } from './io/client-memory.ts';
 import { Login } from './login.ts';
 import { NO_PEERS, type Peers } from './peers/peer-link.ts';
+import { scriptOfPeers } from './peers/peer-scripts.ts';
 import { DiscardSink } from './routing/request-sink.ts';
 import { Permissions } from './permissions.ts';
 import { PubSubHub } from './pubsub/pubsub-hub.ts';
@@ -37,7 +38,10 @@ export class CacheService {
     parts: RouterParts & { readonly memory: ClientMemory },
     peers: Peers = NO_PEERS,
   ) {
-    this.router = new CacheRouter(cache, parts);
+    this.router = new CacheRouter(cache, {
+      ...parts,
+      peerScript: (sha) => scriptOfPeers(peers, cache.name, sha),
+    });
     this.commands = commands;
     this.memory = parts.memory;
     this.proxyIndex = proxyIndex;

@@ -108,6 +108,9 @@ const MERGED_COMMANDS: ReadonlySet<string> = new Set([
   'slowlog|get',
 ]); // prettier-ignore
 
+/** In an unsharded cache as well: no node gets it from another, and one that takes over must have the script. */
+const EVERY_NODE_COMMANDS: ReadonlySet<string> = new Set(['script|flush', 'script|load']);
+
 /** The plan for `command` in a sharded or an unsharded cache. Pure. */
 export function planCommand(command: Command, sharding: boolean): CommandPlan {
   const kind = kindOf(command, sharding);
@@ -121,7 +124,7 @@ function kindOf(command: Command, sharding: boolean): PlanKind {
     return merely && !sharding ? PLAN_FORWARD : PLAN_PROXY;
   }
   if (command.flags & FLAG_BLOCKING) return PLAN_BLOCKING;
-  if (!sharding) return PLAN_FORWARD;
+  if (!sharding) return EVERY_NODE_COMMANDS.has(command.name) ? PLAN_FANOUT : PLAN_FORWARD;
   switch (command.requestPolicy) {
     case 'multi_shard':
       return PLAN_SPLIT;
@@ -163,6 +166,8 @@ function isRepeatable(command: Command): boolean {
   if (command.flags & FLAG_WRITE) return false;
   return (
     (command.flags & FLAG_READONLY) !== 0 ||
-    ['echo', 'ping', 'time', 'lolwut'].includes(command.name)
+    ['echo', 'ping', 'time', 'lolwut', 'script|exists', 'script|load', 'script|show'].includes(
+      command.name,
+    )
   );
 }

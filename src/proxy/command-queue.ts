@@ -29,6 +29,8 @@ export class CommandQueue {
   weight = 0;
   /** All that a node gets may be sent to it again. */
   repeatable = true;
+  /** Scripts that are run by their names (40 lower-case hex digits); null: none. */
+  scripts: Set<string> | null = null;
   /** For a node, in order. */
   #sent = new ByteList();
   /** What the proxy has a part in; the arrays have an element for each. */

@@ -58,7 +58,9 @@ export function execute(session: Session, call: Call): Buffer | null {
   request.repeatable = batch.repeatable;
   request.weight = queued.weight;
   request.staysInSlot = service.cache.sharding;
-  service.router.route(request);
+  request.scripts = queued.scripts;
+  if (request.scripts === null) service.router.route(request);
+  else service.router.routeWithScripts(request);
   return null;
 }
 
@@ -153,6 +155,7 @@ async function executeApart(
         preceding: batch.preceding,
         repeatable: batch.repeatable,
         staysInSlot: service.cache.sharding,
+        scripts: transaction.queued.scripts,
       });
     }
     parts = wasExecuted(reply) ? await execReply(session, transaction.queued, reply) : [reply];
@@ -193,12 +196,14 @@ async function executePrivately(
   hearing: PromiseSinkOptions,
 ): Promise<Buffer> {
   const { client, service } = session;
-  const { connections } = service.router;
+  const { connections, scripts } = service.router;
   const slot = transaction.slot === NO_SLOT ? transaction.watchedSlot : transaction.slot;
   const upstream =
     transaction.watcher ?? connections.privateFor(session.lane!, service.router.ownerOf(slot));
   // Whatever becomes of it now, it is not the client's to give up.
   transaction.watcher = null;
+  if (transaction.queued.scripts !== null)
+    await scripts.bring(upstream.node, transaction.queued.scripts);
   const reply = await service.router.askBytes(batch.bytes, {
     fixed: upstream,
     ...hearing,

@@ -7,7 +7,7 @@ import { CROSS_SLOT, errorReply, QUEUED_REPLY } from './proxy-error.ts';
 import { isRefusedWrite, readOnlyScript, writeRefusal } from './reader.ts';
 import { NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
-import { QUEUED_COMMAND_BYTES } from './command-queue.ts';
+import { QUEUED_COMMAND_BYTES, type CommandQueue } from './command-queue.ts';
 import { failTransaction } from './transaction.ts';
 
 /** Of the proxy's own commands, the ones that the engine can answer as part of a batch. */
@@ -18,6 +18,10 @@ const BATCHED_COMMANDS: ReadonlySet<string> = new Set([
 const BATCHED_UNSHARDED: ReadonlySet<string> = new Set([
   'wait', 'waitaof', 'script|kill', 'function|kill',
 ]); // prettier-ignore
+const RUNS_BY_NAME: ReadonlySet<string> = new Set(['evalsha', 'evalsha_ro']);
+const SHA1 = /^[0-9a-f]{40}$/i;
+/** Scripts of one transaction that are brought to its node; of more, the client has to see to it. */
+const SCRIPTS_MAXIMUM = 100;
 const PUBLISHES: ReadonlySet<string> = new Set(['publish', 'spublish']);
 const SUBSCRIBES: ReadonlySet<string> = new Set([
   'subscribe', 'psubscribe', 'ssubscribe', 'unsubscribe', 'punsubscribe', 'sunsubscribe',
@@ -44,8 +48,17 @@ export function queueCommand(
   if (script !== null)
     transaction.queued.send(script.planned, script.bytes, 0, script.bytes.length);
   else keep(session, planned, buf, start, end);
+  if (RUNS_BY_NAME.has(planned.command.name)) noteScript(transaction.queued, buf, args);
   transaction.subscribes ||= SUBSCRIBES.has(planned.command.name);
   return QUEUED_REPLY;
+}
+
+/** The node that executes it must have the script by then. */
+function noteScript(queued: CommandQueue, buf: Buffer, args: RequestArguments): void {
+  const name = buf.toString('latin1', args.argStart[1], args.argEnd[1]);
+  if (!SHA1.test(name)) return;
+  queued.scripts ??= new Set();
+  if (queued.scripts.size < SCRIPTS_MAXIMUM) queued.scripts.add(name.toLowerCase());
 }
 
 function keep(
@@ -87,7 +100,12 @@ function queueRefusal(
     session.service.commands.handlerOf(command.name)?.atExec === undefined;
   // The batch is executed before the proxy subscribes: its message would be lost.
   const unheard = transaction.subscribes && PUBLISHES.has(command.name);
-  if (command.flags & FLAG_NO_MULTI || answered || unheard || kind === PLAN_FANOUT)
+  if (
+    command.flags & FLAG_NO_MULTI ||
+    answered ||
+    unheard ||
+    (kind === PLAN_FANOUT && cache.sharding)
+  )
     return notAllowed(session, command.name);
   if (command.name === 'select') {
     const database = Number(buf.toString('latin1', args.argStart[1], args.argEnd[1]));

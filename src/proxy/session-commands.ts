@@ -320,6 +320,7 @@ export class SessionCommands {
         splitByShard(session, planned, buf, start, end, args);
         return;
       case PLAN_FANOUT:
+        noteScripts(session, command, buf, args);
         fanOut(session, planned, buf, start, end);
         return;
       case PLAN_BLOCKING:
@@ -380,6 +381,21 @@ export class SessionCommands {
 function wantsDrained(handler: HandlerEntry | undefined, session: Session): boolean {
   const drained = handler?.drained;
   return typeof drained === 'function' ? drained(session) : drained === true;
+}
+
+/** What clients do to the scripts of all nodes: the proxy brings them to others (missing-scripts.ts). */
+function noteScripts(
+  { service }: Session,
+  { name }: Command,
+  buf: Buffer,
+  args: RequestArguments,
+): void {
+  const { scripts } = service.router;
+  if (name === 'script|load') scripts.loaded(buf.subarray(args.argStart[2], args.argEnd[2]));
+  else if (name === 'script|flush') {
+    scripts.flushed();
+    void service.peers.ask('scripts-flushed', service.cache.name, null);
+  }
 }
 
 const NOTHING = Buffer.alloc(0);

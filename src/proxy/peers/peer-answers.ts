@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { CacheService } from '../cache-service.ts';
 import { CLIENT_ANSWERS } from '../client-registry.ts';
+import { SCRIPT_ANSWERS } from './peer-scripts.ts';
 
 const countsQuestion = z.object({
   kind: z.enum(['channel', 'pattern', 'shard']),
@@ -20,6 +21,7 @@ const ANSWERS: Readonly<Record<string, (service: CacheService, body: unknown) =>
     if (names === undefined) return [...service.hub.counts(kind)];
     return names.map((name) => [name, service.hub.count(kind, name)]);
   },
+  ...SCRIPT_ANSWERS,
   ...CLIENT_ANSWERS,
 };
 

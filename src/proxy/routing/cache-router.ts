@@ -45,6 +45,8 @@ export interface RouterParts {
   readonly heat?: SlotHeat;
   /** Proxies that share the cache's request limit; absent: this is the only one. */
   readonly proxies?: number;
+  /** See MissingScripts; absent: there are no other proxies. */
+  readonly peerScript?: (sha: string) => Promise<Uint8Array | null>;
 }
 
 const HOUSEKEEPING_MS = 1000;
@@ -67,6 +69,7 @@ export class CacheRouter {
   /** Replies that wait for an older one of their session. */
   readonly stash = new Slab();
   readonly connections: Connections;
+  readonly scripts: MissingScripts;
   /** Null: the cache has none. */
   near: NearCache | null = null;
 
@@ -99,10 +102,13 @@ export class CacheRouter {
     const deadlineMs = () => this.cache.deadlineMs;
     const route = (request: Request) => this.route(request);
     const refresh = () => this.refresh();
-    const scripts = new MissingScripts({
+    this.scripts = new MissingScripts({
       map,
       question: (node, args) => this.#questions.once(node, args),
+      peerScript: parts.peerScript ?? (() => Promise.resolve(null)),
+      deadlineMs,
     });
+    const { scripts } = this;
     this.#takeBack = new TakeBack({ map, turn, meter, stash, deadlineMs, route, refresh, scripts });
     this.connections = new Connections({
       map,
@@ -116,9 +122,16 @@ export class CacheRouter {
         this.#readers.avoid(node);
         refresh();
       },
+      onSharedClosed: (node) => scripts.forgetNode(node),
     });
     const { connections } = this;
-    const questions = new NodeQuestions({ pool, turn, connections, route });
+    const questions = new NodeQuestions({
+      pool,
+      turn,
+      connections,
+      route,
+      routeWithScripts: (request) => this.routeWithScripts(request),
+    });
     this.#questions = questions;
     this.#stallWatch = new StallWatch({ connections, questions, turn, deadlineMs });
     this.#readers = new ReaderChoice(map, (node, args) => questions.once(node, args));
@@ -176,6 +189,11 @@ export class CacheRouter {
       ? this.connections.bounded.largeFor(lane, node)
       : (lane.upstreams[node] ?? this.connections.openShared(lane, node));
     upstream.send(request);
+  }
+
+  /** As `route`, for a transaction: its scripts (Request.scripts) are seen to first. */
+  routeWithScripts(request: Request): void {
+    this.#takeBack.sendWithScripts(request);
   }
 
   /** See NodeMap. */

@@ -26,6 +26,8 @@ export interface ConnectionsParts {
   readonly takeBack: TakeBack;
   /** A connection to this node broke that nobody here had closed. */
   readonly onBroken: (node: number) => void;
+  /** A shared connection to this node is closed, for whatever reason. */
+  readonly onSharedClosed: (node: number) => void;
 }
 
 export interface PrivateHandlers {
@@ -202,7 +204,9 @@ export class Connections implements UpstreamOwner {
 
   onClosed(upstream: Upstream, error: Error | null): void {
     for (const lane of this.lanes) {
-      if (lane.upstreams[upstream.node] === upstream) lane.upstreams[upstream.node] = null;
+      if (lane.upstreams[upstream.node] !== upstream) continue;
+      lane.upstreams[upstream.node] = null;
+      this.#parts.onSharedClosed(upstream.node);
     }
     this.bounded.onClosed(upstream);
     this.#pushHandlers.delete(upstream);

@@ -15,6 +15,8 @@ export interface NodeQuestionsParts {
   readonly connections: Connections;
   /** Sends a request to the node it belongs to. */
   readonly route: (request: Request) => void;
+  /** As `route`, for one with scripts. */
+  readonly routeWithScripts: (request: Request) => void;
 }
 
 export interface AskOptions extends PromiseSinkOptions {
@@ -32,6 +34,8 @@ export interface AskOptions extends PromiseSinkOptions {
   readonly staysInSlot?: boolean;
   /** Replies that come before the one that counts (MULTI's and the QUEUEDs). */
   readonly preceding?: number;
+  /** See Request; not with `fixed`. */
+  readonly scripts?: ReadonlySet<string> | null;
 }
 
 /** How long a node may take over a question that is put to it once. */
@@ -65,8 +69,10 @@ export class NodeQuestions {
       request.staysInSlot = options.staysInSlot ?? false;
       request.precedingReplies = options.preceding ?? 0;
       request.skipReplies = request.precedingReplies;
-      if (fixed === null) this.#parts.route(request);
-      else fixed.send(request);
+      request.scripts = options.scripts ?? null;
+      if (fixed !== null) fixed.send(request);
+      else if (request.scripts !== null) this.#parts.routeWithScripts(request);
+      else this.#parts.route(request);
     });
   }
 

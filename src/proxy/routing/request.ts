@@ -61,6 +61,8 @@ export class Request {
   skipReplies = 0;
   /** Of these, the ones that every try has: MULTI's and the QUEUEDs. */
   precedingReplies = 0;
+  /** Of a transaction: the scripts that its node must have before it is sent. */
+  scripts: ReadonlySet<string> | null = null;
   /** This try is preceded by ASKING. */
   asking = false;
   /** The shared connections that it goes over. */
@@ -126,6 +128,7 @@ export class RequestPool {
     request.staysInSlot = false;
     request.skipReplies = 0;
     request.precedingReplies = 0;
+    request.scripts = null;
     request.asking = false;
     request.lane = null;
     request.node = -1;

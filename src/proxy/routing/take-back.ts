@@ -75,6 +75,12 @@ export class TakeBack {
     });
   }
 
+  /** Sends a transaction once its scripts are at its node. */
+  sendWithScripts(request: Request): void {
+    if (this.#hasScripts(request)) this.#parts.route(request);
+    else this.keep(request);
+  }
+
   /** Nobody owns its slot now: it waits until somebody does. */
   keep(request: Request): void {
     this.#retries.add(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
@@ -153,14 +159,22 @@ export class TakeBack {
   }
 
   #verdict(request: Request): RetryVerdict {
+    if (request.scripts !== null) return this.#hasScripts(request) ? 'try' : 'wait';
     const sought = this.#sought.get(request);
     if (sought === undefined) return 'try';
     if (sought.startedUs === request.startedUs) {
       if (sought.search.state === 'searching') return 'wait';
-      if (sought.search.state === 'missing') return 'give-up';
+      if (sought.search.state !== 'brought') return 'give-up';
     }
     this.#sought.delete(request);
     return 'try';
+  }
+
+  /** Does the node that it goes to next have its scripts? If not, they are on their way there. */
+  #hasScripts(request: Request): boolean {
+    const node = request.node >= 0 ? request.node : this.#map.ownerOf(request.slot);
+    if (request.scripts === null || node < 0) return true;
+    return this.#parts.scripts.areAt(node, request.scripts, request.startedUs / 1000);
   }
 
   #redirect(
@@ -201,7 +215,8 @@ export class TakeBack {
       request.slot = slot;
       this.#map.setOwner(slot, node.index);
     }
-    if (request.tries > IMMEDIATE_TRIES) this.#retries.add(request, buf, start, end);
+    if (request.tries > IMMEDIATE_TRIES || !this.#hasScripts(request))
+      this.#retries.add(request, buf, start, end);
     else this.#again(request);
     return true;
   }
