@@ -104,6 +104,7 @@ export class SmallPlane {
       hosts: this.#hosts,
       ports: this.#ports,
       log: this.#log,
+      journal,
     });
   }
 

@@ -70,7 +70,7 @@ suite('springtide heat', () => {
 
   test('the bars of nodes give way to the width of the terminal', () => {
     const node: NodeHeat = {
-      nodeId: 'warm-0123456789ab',
+      nodeId: 'node-0123456789ab',
       shard: 0,
       role: 'primary',
       utilisation: 1.02,
@@ -90,7 +90,7 @@ suite('springtide heat', () => {
     };
     const rowAt = (columns: number) =>
       heatLines(heatOf(bySlot(), { nodes: [node] }), 'ecpu', { ...terminal, columns }).find(
-        (line) => line.includes('warm-0123456789ab'),
+        (line) => line.includes('node-0123456789ab'),
       )!;
     assert.match(rowAt(200), / █{20} 102 % /);
     assert.ok(rowAt(120).length <= 120, rowAt(120));

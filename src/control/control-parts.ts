@@ -110,7 +110,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
   const hosts = new Hosts(options.hosts, news, log);
   const topology = new TopologySource(store, paths.tls, ({ hostId }) => hosts.address(hostId));
   const fleet = new Fleet(hosts, store, paths.nodes, news, log);
-  const pool = new WarmPool({ store, hosts, ports, log });
+  const pool = new WarmPool({ store, hosts, ports, log, journal });
   const jobs = new JobBoard({
     store,
     journal,

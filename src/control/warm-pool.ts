@@ -18,6 +18,7 @@ import { aclLines } from './acl-rules.ts';
 import { hashSeedOf } from './hash-seed.ts';
 import { announceOf } from './node-request.ts';
 import type { Hosts } from './hosts.ts';
+import type { Journal } from './journal.ts';
 import type { Ports } from './ports.ts';
 import type { Store } from './store.ts';
 import type { WarmNodeRecord } from './store-records.ts';
@@ -44,6 +45,7 @@ export interface WarmPoolDependencies {
   readonly hosts: Hosts;
   readonly ports: Ports;
   readonly log: Logger;
+  readonly journal: Journal;
 }
 
 /** A node that meets a cluster for the first time keeps to itself for as long as its node timeout. */
@@ -59,6 +61,8 @@ export class WarmPool {
   readonly #starting = new Map<string, WarmClass>();
   readonly #ending = new Set<Promise<void>>();
   #notBeforeMs = 0;
+  /** The last start failed, and an event has said so. */
+  #failing = false;
   #stopped = false;
   #subscription: Disposable | null = null;
 
@@ -174,14 +178,14 @@ export class WarmPool {
 
   #start(wanted: WarmClass): void {
     if (this.#starting.size >= STARTS_AT_A_TIME || Date.now() < this.#notBeforeMs) return;
-    const id = `warm-${randomBytes(6).toString('hex')}`;
+    const id = `node-${randomBytes(6).toString('hex')}`;
     this.#starting.set(id, wanted);
     this.#track(
       this.#launch(id, wanted)
-        .catch((error: unknown) => {
-          this.#notBeforeMs = Date.now() + RETRY_MS;
-          this.#deps.log.warn({ node: id, err: error }, 'a warm node cannot be started');
-        })
+        .then(
+          () => this.#works(),
+          (error: unknown) => this.#failed(id, error),
+        )
         .finally(() => this.#starting.delete(id)),
     );
   }
@@ -215,6 +219,27 @@ export class WarmPool {
       await this.#remove(record);
       throw error;
     }
+  }
+
+  #works(): void {
+    // One of several may work while others do not.
+    if (!this.#failing || Date.now() < this.#notBeforeMs) return;
+    this.#failing = false;
+    this.#deps.journal.event(null, 'pool-recovered', 'warm nodes start again');
+  }
+
+  #failed(nodeId: string, error: unknown): void {
+    this.#notBeforeMs = Date.now() + RETRY_MS;
+    this.#deps.log.warn({ node: nodeId, err: error }, 'a warm node cannot be started');
+    // One that the daemon's end has cut off says nothing; of many in a row the first is enough.
+    if (this.#stopped || this.#failing) return;
+    this.#failing = true;
+    const why = error instanceof Error ? error.message : String(error);
+    this.#deps.journal.event(
+      null,
+      'pool-failing',
+      `a node for the warm pool cannot be started (${why}); tried again every ${RETRY_MS / 1000} s`,
+    );
   }
 
   async #admit(record: WarmNodeRecord, process: HostedNode): Promise<void> {

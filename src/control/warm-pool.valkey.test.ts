@@ -10,6 +10,7 @@ import { LOCAL_HOST_ID } from '../engine/host.ts';
 import { LocalHost } from '../engine/local-host.ts';
 import { defaultEngineDir } from '../model/data-dir.ts';
 import { Hosts } from './hosts.ts';
+import { Journal } from './journal.ts';
 import { Ports } from './ports.ts';
 import { Store } from './store.ts';
 import { WarmPool } from './warm-pool.ts';
@@ -27,17 +28,18 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 }
 
 /** A pool with all that it needs; `again` makes the one of the next daemon. */
-async function poolFor(t: TestContext) {
+async function poolFor(t: TestContext, engine = findEngine) {
   await installEngine('9.1');
   const dataDir = mkdtempSync(join(tmpdir(), 'springtide-pool-'));
   const engines = { engineDir: defaultEngineDir() };
   const ports = new Ports();
   const store = new Store(join(dataDir, 'state.sqlite'));
-  const makeHost = () => new LocalHost({ dataDir, findEngine: (v) => findEngine(v, engines) });
+  const journal = new Journal(store.events, log);
+  const makeHost = () => new LocalHost({ dataDir, findEngine: (v) => engine(v, engines) });
   const watcher = { onHostLost: () => undefined, onHostFound: () => undefined };
   const make = (host = makeHost()) => {
     const hosts = new Hosts([host], watcher, log);
-    return { host, pool: new WarmPool({ store, hosts, ports, log }) };
+    return { host, pool: new WarmPool({ store, hosts, ports, log, journal }) };
   };
   const first = make();
   const last = { ...first };
@@ -107,5 +109,28 @@ suite('the warm pool', () => {
       [false],
     );
     assert.equal((await next.host.list()).length, 1);
+  });
+
+  test('an event says when none can be started, once, and when they start again', async (t) => {
+    let broken = true;
+    const { pool, store } = await poolFor(t, (...wanted) => {
+      if (broken) throw new Error('no room for an engine');
+      return findEngine(...wanted);
+    });
+    const kinds = () =>
+      store.events
+        .latest(null, 10)
+        .map(({ kind }) => kind)
+        .toReversed();
+    const refill = () => pool.resize([{ ...CLASS, count: 2 }]);
+    refill();
+    await until('the event', () => kinds().length > 0);
+    assert.match(store.events.latest(null, 1)[0]!.message, /no room for an engine/);
+    broken = false;
+    await until('two ready', () => {
+      refill();
+      return ready(pool) === 2;
+    });
+    assert.deepEqual(kinds(), ['pool-failing', 'pool-recovered']);
   });
 });

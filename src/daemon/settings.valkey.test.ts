@@ -39,6 +39,6 @@ suite('settings of nodes that run', () => {
       async () => (await daemon.cache('older')).nodes.length === 2,
     );
     const added = (await daemon.cache('older')).nodes.find(({ shard }) => shard === 1)!;
-    assert.match(added.id, /^warm-/);
+    assert.match(added.id, /^node-/);
   });
 });
