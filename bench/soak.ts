@@ -4,6 +4,7 @@
  *
  *   node bench/soak.ts [--minutes 30] [--seed N] [--shards 3] [--shards-max 5] [--connections 12] [--proxies 2]
  *                      [--engine-version 9.1] [--pause SECONDS] [--json FILE]
+ *                      [--logs DIR]
  */
 import { writeFileSync } from 'node:fs';
 import { Option } from 'commander';
@@ -24,6 +25,7 @@ interface SoakOptions {
   readonly engineVersion: EngineLine;
   readonly pause: number;
   readonly json?: string;
+  readonly logs?: string;
 }
 
 const values = program('npm run soak --')
@@ -41,6 +43,7 @@ const values = program('npm run soak --')
   )
   .option('--pause <seconds>', 'between faults', positive, 8)
   .option('--json <file>', 'write the result there too')
+  .option('--logs <dir>', 'keep the logs there (default: only those of a failure)')
   .parse()
   .opts<SoakOptions>();
 const { engineVersion, seed = testSeed() } = values;
@@ -57,6 +60,7 @@ const result = await runSoak({
   proxies: values.proxies,
   engineVersion,
   pauseMs: values.pause * 1000,
+  logsDir: values.logs ?? null,
   log: (line) => void process.stderr.write(`${line}\n`),
 });
 const text = `${JSON.stringify(result, null, 2)}\n`;

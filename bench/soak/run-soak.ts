@@ -26,6 +26,8 @@ export interface SoakOptions {
   readonly engineVersion: EngineLine;
   /** The longest pause between two faults. */
   readonly pauseMs: number;
+  /** Where the logs of the run are kept; null: of a run that fails, in a new directory of its own. */
+  readonly logsDir: string | null;
   log(line: string): void;
 }
 
@@ -48,6 +50,8 @@ export interface SoakResult {
 
 const CACHE = 'soak';
 const PAUSE_BETWEEN_ROUNDS_MS = 20;
+/** Errors of a kind that come within this time of one another have one cause. */
+const SAME_ERRORS_MS = 1_000;
 /** A shape that does not come in this time does not come. */
 const SHAPE_MS = 90_000;
 
@@ -69,7 +73,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     { connect: (wanted) => RawClient.connect(port, wanted) },
     CACHE,
     options.connections,
-    { pauseMs: PAUSE_BETWEEN_ROUNDS_MS, readsFirst: true },
+    { pauseMs: PAUSE_BETWEEN_ROUNDS_MS, readsFirst: true, onError: errorTeller(say) },
   );
   const soaked: Soaked = {
     springtide,
@@ -115,13 +119,24 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     shapeFailure: unread ?? shapeFailure,
     shapeAfterMs: Math.round(shapeAfterMs),
   };
-  if (isFailed(result)) {
-    for (const line of await lastEvents(springtide)) log(line);
-    const kept = mkdtempSync(join(tmpdir(), 'springtide-soak-logs-'));
+  if (isFailed(result)) for (const line of await lastEvents(springtide)) log(line);
+  if (isFailed(result) || options.logsDir !== null) {
+    const kept = options.logsDir ?? mkdtempSync(join(tmpdir(), 'springtide-soak-logs-'));
     cpSync(join(springtide.dataDir, 'logs'), kept, { recursive: true });
     log(`logs of this run: ${kept}`);
   }
   return result;
+}
+
+/** Says of each kind of error that clients get when it begins; a connection that broke is what the faults are there for. */
+function errorTeller(say: (text: string) => void): (kind: string) => void {
+  const saidMs = new Map<string, number>();
+  return (kind) => {
+    const nowMs = performance.now();
+    const isNew = nowMs - (saidMs.get(kind) ?? -Infinity) > SAME_ERRORS_MS;
+    saidMs.set(kind, nowMs);
+    if (isNew && kind !== 'connection closed') say(`clients get ${kind}`);
+  };
 }
 
 /** Something was lost or wrong, or the cache did not come to its shape. */

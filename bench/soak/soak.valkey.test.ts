@@ -16,6 +16,7 @@ test('half a minute of faults and moves: nothing lost, nothing wrong, and the sh
     proxies: 2,
     engineVersion: '9.1',
     pauseMs: 3_000,
+    logsDir: null,
     log: (line) => t.diagnostic(line),
   });
   t.diagnostic(JSON.stringify(result));

@@ -68,6 +68,8 @@ export interface CheckedTrafficOptions {
   readonly pauseMs?: number;
   /** Everything is read before it is written over, so that no loss stays unseen; it takes a round trip more. */
   readonly readsFirst?: boolean;
+  /** Told of each error as it comes: INDOUBT, CLUSTERDOWN, ..., or `connection closed`. */
+  onError?(kind: string): void;
 }
 
 export class CheckedTraffic {
@@ -78,6 +80,7 @@ export class CheckedTraffic {
   readonly lost: LostWrite[] = [];
   readonly lostCounts: LostCount[] = [];
   readonly errors = new Map<string, number>();
+  readonly #onError: (kind: string) => void;
   readonly #clients: CheckedClient[];
 
   /**
@@ -89,6 +92,7 @@ export class CheckedTraffic {
     connections: number,
     options: CheckedTrafficOptions = {},
   ) {
+    this.#onError = (kind) => options.onError?.(kind);
     this.#clients = Array.from(
       { length: connections },
       (_, i) => new CheckedClient(this, cache, `${name}-${i}`, options),
@@ -121,6 +125,7 @@ export class CheckedTraffic {
 
   count(kind: string): void {
     this.errors.set(kind, (this.errors.get(kind) ?? 0) + 1);
+    this.#onError(kind);
   }
 
   get report(): string {

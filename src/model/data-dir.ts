@@ -18,6 +18,11 @@ export function defaultEngineDir(env: NodeJS.ProcessEnv = process.env): string {
   );
 }
 
+/** Where compiled code is kept, for all data directories of a user: `$XDG_CACHE_HOME/springtide`, else `~/.cache/springtide`. */
+export function defaultCompiledDir(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'springtide');
+}
+
 /** Paths inside a data directory. Directories are made 0700, files that hold secrets 0600. */
 export interface DataDirPaths {
   readonly root: string;
