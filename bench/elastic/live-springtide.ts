@@ -21,6 +21,7 @@ import type {
   SystemStatus,
 } from '../../src/model/admin-api.ts';
 import type { CacheSpecInput } from '../../src/model/cache-spec.ts';
+import { withCompiledCode } from '../../src/model/data-dir.ts';
 import type { CacheHeatAnswer } from '../../src/model/heat.ts';
 import { BenchError } from '../bench-error.ts';
 import type { PidsByRole } from '../cpu.ts';
@@ -88,7 +89,10 @@ export class LiveSpringtide implements AsyncDisposable {
       ...(this.#scaleInAfterMs === null ? [] : [`--scale-in-after=${this.#scaleInAfterMs}`]),
       `--planner-params=${JSON.stringify(this.#plannerParams)}`,
     ];
-    this.#daemon = spawn(process.execPath, [DAEMON, ...args], { stdio: 'ignore' });
+    this.#daemon = spawn(process.execPath, [DAEMON, ...args], {
+      stdio: 'ignore',
+      env: withCompiledCode(),
+    });
     await until('the daemon to answer', START_MS, async () => {
       if (!this.daemonRuns)
         throw new BenchError('BENCH_TARGET_FAILED', `the daemon ended; ${this.dataDir}/logs`);

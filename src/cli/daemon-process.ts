@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../lib/errors.ts';
 import type { SystemStatus } from '../model/admin-api.ts';
-import { dataDirPaths } from '../model/data-dir.ts';
+import { dataDirPaths, withCompiledCode } from '../model/data-dir.ts';
 import type { ApiClient } from './api-client.ts';
 import { CliError, type CliErrorCode } from './cli-error.ts';
 import { cliErrorCodeOf } from './exit-code-of.ts';
@@ -69,6 +69,7 @@ export async function startDaemon(
       detached: true,
       stdio: ['ignore', log, log],
       cwd: paths.root,
+      env: withCompiledCode(),
     },
   );
   closeSync(log);

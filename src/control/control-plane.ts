@@ -54,7 +54,6 @@ export class ControlPlane {
       ...caches.flatMap((cache) => [cache.port, cache.readerPort]),
     ]);
     await this.#parts.fleet.adopt();
-    await this.#parts.pool.adopt();
     for (const cache of caches) this.#formAnewIfGone(cache);
     const renew = () =>
       this.#parts.topology
@@ -66,17 +65,18 @@ export class ControlPlane {
     this.#renewal = setInterval(() => void renew(), RENEWAL_MS);
     this.#renewal.unref();
     await this.#parts.proxies.start();
+    this.#parts.journal.event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
+    // What heals comes first; what makes more nodes goes to the pool for them.
+    for (const { id } of caches) if (this.#parts.store.cache(id)?.formed) this.#lookAtShards(id);
+    await this.#parts.pool.adopt();
+    for (const { id } of caches) {
+      this.#parts.lanes.lookAtCache(id);
+      this.#parts.lanes.lookAtReplacement(id);
+    }
     this.#parts.functions.start();
     this.#parts.disk.start();
     this.#parts.heat.start();
     this.#parts.autoscaler.start();
-    this.#parts.journal.event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
-    for (const { id } of caches) {
-      this.#parts.lanes.lookAtCache(id);
-      const cache = this.#parts.store.cache(id);
-      if (cache?.formed) this.#lookAtShards(id);
-      this.#parts.lanes.lookAtReplacement(id);
-    }
     this.#parts.hostAdmin.start();
   }
 

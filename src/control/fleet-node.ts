@@ -72,7 +72,8 @@ export class FleetNode {
   #password = '';
   #observation: NodeObservation | null = null;
   #peers: readonly ClusterPeer[] | null = null;
-  #hasData = false;
+  /** Null: it ran before this daemon did, and has not said yet. */
+  #hasData: boolean | null = false;
   #silentSinceMs: number | null = null;
   /** Questions without an answer, in a row. */
   #silences = 0;
@@ -121,8 +122,9 @@ export class FleetNode {
     return this.#peers;
   }
 
+  /** It has, or may have, what its primary acknowledged. */
   get hasData(): boolean {
-    return this.#hasData;
+    return this.#hasData !== false;
   }
 
   /** @throws NodeError NODE_UNREACHABLE */
@@ -176,14 +178,18 @@ export class FleetNode {
     return seen.loading || (seen.role === 'replica' && !seen.linkUp) ? 'syncing' : 'online';
   }
 
-  /** Takes a process as this node's, and connects to it. */
-  async attach(process: HostedNode, password: string): Promise<void> {
+  /**
+   * Takes a process as this node's, and connects to it.
+   *
+   * @param isNew started just now, with nothing in it
+   */
+  async attach(process: HostedNode, password: string, isNew: boolean): Promise<void> {
     this.#process = process;
     this.#presumed = false;
     this.#password = password;
     this.#observation = null;
     this.#peers = null;
-    this.#hasData = false;
+    this.#hasData = isNew ? false : null;
     this.#silentSinceMs = null;
     this.#silences = 0;
     this.#quiet();
@@ -332,6 +338,7 @@ export class FleetNode {
       if (peers !== null) this.#peers = parseClusterNodes(String(peers));
       // After a restart of the daemon a link that is down tells nothing; an offset above the initial one does.
       if (seen.role === 'replica' && (seen.linkUp || seen.offset > 1)) this.#hasData = true;
+      else this.#hasData ??= false;
       this.#answers();
       if (roleBefore !== undefined && roleBefore !== seen.role) this.#watcher.onRoleChange(this.id);
       return seen;

@@ -2,6 +2,7 @@
  * The nodes that should be there: finds the ones that run, starts and ends them, and looks at each of them once a second.
  * Decides nothing. Whoever wants a node's end to have consequences listens to `onExit`.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Host, HostedNode, NodeEnd } from '../engine/host.ts';
 import { NodeError } from '../engine/node-error.ts';
@@ -32,6 +33,8 @@ export interface StartOptions {
 
 const POLL_MS = 1_000;
 const NODE_TIMEOUT_MS = 5_000;
+/** A daemon that starts waits no longer for a node that does not answer: others may need it more. */
+const MEETING_MS = 300;
 
 export class Fleet {
   readonly hosts: Hosts;
@@ -89,9 +92,8 @@ export class Fleet {
           await this.hosts.on(running.hostId, (host) => host.stopNode(running.nodeId, stop));
           return;
         }
-        await this.#attach(node, running);
         this.#log.info({ node: node.id, pid: running.pid, port: running.port }, 'node adopted');
-        await this.observe(node.id);
+        await Promise.race([this.#meet(node, running), delay(MEETING_MS, null, { ref: false })]);
       }),
     );
     this.#unlisted = new Set(unreached.filter((id) => hostIds.has(id)));
@@ -103,6 +105,12 @@ export class Fleet {
         this.#handlers.onExit(node.id, null);
       }
     }
+  }
+
+  /** It ran before this daemon did. */
+  async #meet(node: NodeRecord, running: HostedNode): Promise<void> {
+    await this.#attach(node, running, false);
+    await this.observe(node.id);
   }
 
   /**
@@ -224,7 +232,7 @@ export class Fleet {
         );
       }
       this.files.writeFunctions(node.id, null);
-      await this.#attach(node, running);
+      await this.#attach(node, running, true);
       if (functions !== null && !loads) await this.restoreFunctions(node.id, functions);
       this.#store.updateNode(node.id, { aclVersion: cache.aclVersion });
       fleetNode.failedStarts = 0;
@@ -240,7 +248,7 @@ export class Fleet {
 
   /** Takes a process that runs already as that of a node, which the store has by now. */
   async take(node: NodeRecord, running: HostedNode): Promise<void> {
-    await this.#attach(node, running);
+    await this.#attach(node, running, true);
     await this.observe(node.id);
   }
 
@@ -341,9 +349,9 @@ export class Fleet {
     return node;
   }
 
-  async #attach(node: NodeRecord, running: HostedNode): Promise<void> {
+  async #attach(node: NodeRecord, running: HostedNode, isNew: boolean): Promise<void> {
     const { systemSecret } = this.#store.cache(node.cacheId)!;
-    await this.#node(node.id).attach(running, systemSecret);
+    await this.#node(node.id).attach(running, systemSecret, isNew);
   }
 
   #ended(end: NodeEnd): void {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { findProcesses, readProcess } from '../engine/process-identity.ts';
-import { eventually, primaryOf, TestDaemon } from './fixtures/test-daemon.ts';
+import { eventually, primaryOf, TestDaemon, writeToShard } from './fixtures/test-daemon.ts';
 
 suite('a daemon takes over what another has left', () => {
   const daemon = TestDaemon.forSuite();
@@ -80,6 +82,46 @@ suite('a daemon takes over what another has left', () => {
       assert.equal(findProcesses(join(daemon.paths.nodes, node.id, 'valkey.conf')).length, 1);
     }
   });
+});
+
+test('the data of a replica that the next daemon has not heard yet is waited for', async (t) => {
+  const daemon = await TestDaemon.forTest(t);
+  const { nodes } = await daemon.create({ name: 'quiet', shards: 1, replicas: 1 });
+  const key = await writeToShard(daemon, 'quiet', 0);
+  const [primary, replica] = ['primary', 'replica'].map((role) =>
+    nodes.find((node) => node.role === role)!,
+  );
+  await daemon.kill('SIGKILL');
+  process.kill(replica!.pid!, 'SIGSTOP');
+  process.kill(primary!.pid!, 'SIGKILL');
+  await daemon.start();
+  // In this time a primary without a replica would be started again, empty.
+  await delay(500);
+  process.kill(replica!.pid!, 'SIGCONT');
+  await eventually('the replica taking over', async () => {
+    const cache = await daemon.cache('quiet');
+    return (
+      primaryOf(cache, 0).id === replica!.id && cache.nodes.every(({ state }) => state === 'online')
+    );
+  });
+  assert.equal(await daemon.ask('quiet', replica!, 'GET', key), 'kept');
+});
+
+test('what a daemon was compiled to is there for the next one, though it was killed', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'springtide-compiled-'));
+  const before = process.env['XDG_CACHE_HOME'];
+  process.env['XDG_CACHE_HOME'] = dir;
+  t.after(() => {
+    if (before === undefined) delete process.env['XDG_CACHE_HOME'];
+    else process.env['XDG_CACHE_HOME'] = before;
+    rmSync(dir, { recursive: true });
+  });
+  const daemon = await TestDaemon.forTest(t);
+  await eventually('the code of a hundred files being kept', async () => {
+    const files = readdirSync(dir, { recursive: true, withFileTypes: true });
+    return files.filter((file) => file.isFile()).length > 100;
+  });
+  await daemon.kill('SIGKILL');
 });
 
 test('a shutdown ends every process, and what was there starts again', async (t) => {
