@@ -19,6 +19,7 @@ import type { CacheStatus } from '../src/model/admin-api.ts';
 import { ENGINE_LINES, type EngineLine } from '../src/model/cache-spec.ts';
 import { encodeRequest } from '../src/protocol/request-encoder.ts';
 import { count, natural, someOf } from './option-values.ts';
+import type { UpgradeStep } from './upgrade-step.ts';
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const CACHE = 'upgrade-bench';
@@ -48,21 +49,8 @@ const values = program('node bench/upgrade.ts')
     readonly json?: string;
   }>();
 
-interface StepResult {
-  readonly from: string;
-  readonly to: string;
-  readonly tookMs: number;
-  readonly requests: number;
-  readonly errorsByKind: Readonly<Record<string, number>>;
-  readonly lostWrites: number;
-  readonly wrongValues: number;
-  /** Longest time that a pipeline of some twenty requests took, and the same in the two quiet seconds before. */
-  readonly longestPauseMs: number;
-  readonly longestPauseBeforeMs: number;
-}
-
 const dataDir = mkdtempSync(join(tmpdir(), 'springtide-upgrade-'));
-const results: StepResult[] = [];
+const results: UpgradeStep[] = [];
 try {
   await cli('up', '--detach', '--no-cache', '--proxies', '1', '--metrics-port', 'auto');
   const [first, ...lines] = values.path;
@@ -95,7 +83,7 @@ const isClean = results.every(
 );
 process.exitCode = isClean ? 0 : 1;
 
-async function step(port: number, from: string, to: string): Promise<StepResult> {
+async function step(port: number, from: string, to: string): Promise<UpgradeStep> {
   const cache = { connect: (options = {}) => RawClient.connect(port, options) };
   const traffic = new CheckedTraffic(cache, `to-${to}`, values.writers);
   traffic.start();
@@ -112,7 +100,7 @@ async function step(port: number, from: string, to: string): Promise<StepResult>
   if (![...lines].every((version) => version.startsWith(`${to}.`))) {
     throw new Error(`after the upgrade to ${to} there are nodes of ${[...lines].join(', ')}`);
   }
-  const result: StepResult = {
+  const result: UpgradeStep = {
     from,
     to,
     tookMs: Math.round(tookMs),

@@ -4,22 +4,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { UpgradeStep } from '../upgrade-step.ts';
 import type { Goal, ScenarioContext, ScenarioResult } from './scenario.ts';
 import { ms } from './words.ts';
 
 const UPGRADE = fileURLToPath(new URL('../upgrade.ts', import.meta.url));
-
-interface UpgradeStep {
-  readonly from: string;
-  readonly to: string;
-  readonly tookMs: number;
-  readonly requests: number;
-  readonly errorsByKind: Readonly<Record<string, number>>;
-  readonly lostWrites: number;
-  readonly wrongValues: number;
-  readonly longestPauseMs: number;
-  readonly longestPauseBeforeMs: number;
-}
 
 export async function versions(context: ScenarioContext): Promise<ScenarioResult> {
   context.log('(f) 8.0 to 8.1 to 9.1 under load');

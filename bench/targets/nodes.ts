@@ -3,8 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { withConnection, type Address } from '../admin.ts';
 import type { TargetContext } from './target.ts';
-
-const SLOTS = 16_384;
+import { SLOT_COUNT } from '../../src/model/slot-range.ts';
 
 export interface BenchNode {
   readonly pid: number;
@@ -84,8 +83,8 @@ export async function formCluster(
 ): Promise<void> {
   const first = nodes[0]!;
   for (const [index, node] of nodes.entries()) {
-    const from = Math.floor((SLOTS * index) / nodes.length);
-    const to = Math.floor((SLOTS * (index + 1)) / nodes.length) - 1;
+    const from = Math.floor((SLOT_COUNT * index) / nodes.length);
+    const to = Math.floor((SLOT_COUNT * (index + 1)) / nodes.length) - 1;
     await withConnection(node.plain, async (client) => {
       await client.call('CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1));
       await client.call('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));

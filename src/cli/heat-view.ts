@@ -3,8 +3,8 @@ import { formatBytes, formatCount } from '../lib/human-units.ts';
 import type { CacheHeatAnswer, NodeHeat, SlotMeasure } from '../model/heat.ts';
 import { formatTable, widthOf, type Column } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
+import { SLOT_COUNT } from '../model/slot-range.ts';
 
-const SLOT_COUNT = 16_384;
 const MAP_ROWS = 16;
 /** Widest first; a row of the map, its slot number and its shards must fit. */
 const MAP_WIDTHS = [128, 64, 32];

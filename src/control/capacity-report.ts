@@ -1,12 +1,12 @@
 /** Why a cache has the shape that it has, for people: from the step log, the jobs that run and the planner's last words. */
 import type { CapacityReport, Decision, Explanation } from '../model/admin-api.ts';
 import { jobLane, type JobBoard } from './job-board.ts';
-import { SLOTS } from './policies/capacity-view.ts';
 import { slotCount } from './slot-ranges.ts';
 import { stepWords } from './step-words.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, FinishedStep } from './store-records.ts';
 import type { PoolStatus } from './warm-pool.ts';
+import { SLOT_COUNT } from '../model/slot-range.ts';
 
 export interface CapacityReportParts {
   readonly store: Store;
@@ -35,7 +35,7 @@ export function capacityReport(cache: CacheRecord, parts: CapacityReportParts): 
       shard,
       state,
       // An unsharded cache's one shard has them all, though no engine deals them out.
-      slots: cache.spec.sharding ? slotCount(slots) : SLOTS,
+      slots: cache.spec.sharding ? slotCount(slots) : SLOT_COUNT,
       ioThreads,
       memoryMaximumBytes: maxmemoryBytes,
     })),

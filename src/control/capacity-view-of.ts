@@ -3,21 +3,20 @@ import type { CacheHeat, NodeHeat } from '../model/heat.ts';
 import type { Fleet } from './fleet.ts';
 import type { HostFigures } from './hosts.ts';
 import type { Job } from './job-board.ts';
-import {
-  NO_SHARD,
-  SLOTS,
-  type CapacityHost,
-  type CapacityJob,
-  type CapacityPrimary,
-  type CapacityReplica,
-  type CapacityShard,
-  type CapacityView,
-  type SlotFigures,
+import type {
+  CapacityHost,
+  CapacityJob,
+  CapacityPrimary,
+  CapacityReplica,
+  CapacityShard,
+  CapacityView,
+  SlotFigures,
 } from './policies/capacity-view.ts';
 import type { Step } from './step.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, NodeRecord, ShardRecord } from './store-records.ts';
 import type { PoolStatus } from './warm-pool.ts';
+import { NO_SHARD, SLOT_COUNT } from '../model/slot-range.ts';
 
 export interface CapacityViewParts {
   readonly nowMs: number;
@@ -131,14 +130,14 @@ function slotFigures(
   { heat, sinceMs }: CapacityViewParts,
   shards: readonly ShardRecord[],
 ): SlotFigures {
-  const owners = new Int32Array(SLOTS).fill(NO_SHARD);
+  const owners = new Int32Array(SLOT_COUNT).fill(NO_SHARD);
   for (const { shard, slots } of shards) {
     for (const { first, last } of slots) owners.fill(shard, first, last + 1);
   }
   return {
     owners,
-    ecpu: heat?.rates.ecpu ?? new Float64Array(SLOTS),
-    bytes: heat?.memoryBytes ?? new Float64Array(SLOTS),
+    ecpu: heat?.rates.ecpu ?? new Float64Array(SLOT_COUNT),
+    bytes: heat?.memoryBytes ?? new Float64Array(SLOT_COUNT),
     // Before the first report, as if there had been one when we began to look: only then does silence count.
     sampledAtMs: Math.max(heat?.sampledAtMs ?? 0, sinceMs),
   };

@@ -10,10 +10,10 @@ import type { CacheHeat, NodeHeat, SlotHeatReport } from '../model/heat.ts';
 import type { NodeObservation } from './node-observation.ts';
 import { NodeRateMeter, type NodeRates } from './node-rates.ts';
 import { SlotRatesBoard } from './slot-rates.ts';
-import { NO_SHARD, SlotStats, type AskNode } from './slot-stats.ts';
+import { SlotStats, type AskNode } from './slot-stats.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
+import { NO_SHARD, SLOT_COUNT } from '../model/slot-range.ts';
 
-const SLOT_COUNT = 16_384;
 const TICK_MS = 1_000;
 /** Nodes are asked for slots every so many ticks. */
 const LOOK_TICKS = 2;

@@ -1,7 +1,5 @@
 /** Arithmetic of slot ranges. */
-import type { SlotRange } from '../model/slot-range.ts';
-
-export const SLOTS = 16_384;
+import { SLOT_COUNT, type SlotRange } from '../model/slot-range.ts';
 
 /** `range` less `taken`, in order. */
 export function withoutRanges(range: SlotRange, taken: readonly SlotRange[]): SlotRange[] {
@@ -19,15 +17,15 @@ export function withoutRanges(range: SlotRange, taken: readonly SlotRange[]): Sl
 /** Slots first..last of part `index` of `parts` that divide all slots as evenly as they can be. */
 export function evenRange(index: number, parts: number): SlotRange {
   return {
-    first: Math.floor((index * SLOTS) / parts),
-    last: Math.floor(((index + 1) * SLOTS) / parts) - 1,
+    first: Math.floor((index * SLOT_COUNT) / parts),
+    last: Math.floor(((index + 1) * SLOT_COUNT) / parts) - 1,
   };
 }
 
 /** Whether the ranges are all slots, each once. */
 export function coverAll(ranges: readonly SlotRange[]): boolean {
-  const free = withoutRanges({ first: 0, last: SLOTS - 1 }, ranges);
-  return free.length === 0 && slotCount(ranges) === SLOTS;
+  const free = withoutRanges({ first: 0, last: SLOT_COUNT - 1 }, ranges);
+  return free.length === 0 && slotCount(ranges) === SLOT_COUNT;
 }
 
 /** How many slots there are in ranges that do not overlap. */

@@ -9,8 +9,8 @@ import {
   type SlotMeasure,
   type SlotRates,
 } from '../model/heat.ts';
+import { SLOT_COUNT } from '../model/slot-range.ts';
 
-const SLOT_COUNT = 16_384;
 const MEASURES = SLOT_MEASURES.length;
 /** Bytes of one slot in a report. */
 const SLOT_BYTES = 2 + 4 * MEASURES;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { NO_SHARD, SlotStats } from './slot-stats.ts';
+import { SlotStats } from './slot-stats.ts';
+import { NO_SHARD } from '../model/slot-range.ts';
 
 /** A node that owns `ranges` and answers SLOT-STATS for the slots it knows figures of. */
 class FakeNode {

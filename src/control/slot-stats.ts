@@ -4,9 +4,8 @@
  * between, only for the slots that cost most so far and those that are hottest now.
  */
 import { parseClusterNodes } from './node-observation.ts';
+import { NO_SHARD, SLOT_COUNT } from '../model/slot-range.ts';
 
-const SLOT_COUNT = 16_384;
-export const NO_SHARD = -1;
 const ALL_EVERY_MS = 30_000;
 /** Sooner when a node has so many more or fewer keys than were found in its slots (a part of them) ... */
 const KEYS_OFF = 0.2;

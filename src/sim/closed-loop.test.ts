@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import * as fc from 'fast-check';
-import { SLOTS, type CapacityLimits } from '../control/policies/capacity-view.ts';
+import type { CapacityLimits } from '../control/policies/capacity-view.ts';
 import { DEFAULT_PLANNER_PARAMS as PARAMS } from '../control/policies/planner-params.ts';
 import { DEFAULT_POOL_PARAMS } from '../control/policies/plan-pool.ts';
 import { seededRandom } from '../lib/seeded-random.ts';
-import type { SlotRange } from '../model/slot-range.ts';
+import { SLOT_COUNT, type SlotRange } from '../model/slot-range.ts';
 import { figuresOf, readCalibrationFile } from './calibration.ts';
 import { SimCache } from './sim-cache.ts';
 import { SimFleet } from './sim-fleet.ts';
@@ -233,7 +233,7 @@ function checkShape(loop: Loop, { limits }: Setting): void {
   assert.ok(staying.length >= limits.shardsMinimum, `${staying.length} shards stay`);
   assert.ok(staying.length <= Math.max(limits.shardsMaximum, 12), `${staying.length} shards`);
   const owned = new Map<number, number>();
-  for (let slot = 0; slot < SLOTS; slot += 1)
+  for (let slot = 0; slot < SLOT_COUNT; slot += 1)
     owned.set(cache.shards.owners[slot]!, (owned.get(cache.shards.owners[slot]!) ?? 0) + 1);
   for (const [owner, slots] of owned) assert.equal(cache.shards.byNumber.get(owner)?.slots, slots);
   for (const shard of cache.shards.byNumber.values()) {

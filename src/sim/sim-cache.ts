@@ -4,12 +4,11 @@
  *
  * A request is one ECPU. Requests that wait longer than clients or proxies are willing to are lost.
  */
-import {
-  SLOTS,
-  type CapacityJob,
-  type CapacityLimits,
-  type CapacityView,
-  type PlannedCapacityStep,
+import type {
+  CapacityJob,
+  CapacityLimits,
+  CapacityView,
+  PlannedCapacityStep,
 } from '../control/policies/capacity-view.ts';
 import { planCapacity } from '../control/policies/plan-capacity.ts';
 import type { PlannerParams } from '../control/policies/planner-params.ts';
@@ -19,6 +18,7 @@ import type { Server } from './queueing.ts';
 import type { SimFleet, SimNode } from './sim-fleet.ts';
 import { SimShards, type SimShard, type SimShardsOptions } from './sim-shards.ts';
 import { SimSteps } from './sim-steps.ts';
+import { SLOT_COUNT } from '../model/slot-range.ts';
 
 export interface SimCacheOptions extends SimShardsOptions {
   readonly limits: CapacityLimits;
@@ -51,7 +51,7 @@ export class SimCache {
   limits: CapacityLimits;
   nodesMissing = 0;
   onStep: ((atMs: number, planned: PlannedCapacityStep) => void) | null = null;
-  #ecpu = new Float64Array(SLOTS);
+  #ecpu = new Float64Array(SLOT_COUNT);
   #sampledAtMs = 0;
   #sampleStartMs = 0;
   #utilisations = new Map<number, number | null>();
@@ -243,7 +243,7 @@ export class SimCache {
     }
     let owner = -1;
     let factor = 0;
-    for (let slot = 0; slot < SLOTS; slot += 1) {
+    for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
       if (this.shards.owners[slot] !== owner) {
         owner = this.shards.owners[slot]!;
         factor = perShare.get(owner) ?? 0;

@@ -2,8 +2,9 @@
  * The shards of a simulated cache: nodes, slots, and what each can do. It knows no time but that of replicas that copy and of
  * primaries that fail over.
  */
-import { SLOTS, type ShardState } from '../control/policies/capacity-view.ts';
+import type { ShardState } from '../control/policies/capacity-view.ts';
 import type { SimFleet, SimNode } from './sim-fleet.ts';
+import { SLOT_COUNT } from '../model/slot-range.ts';
 
 export class SimulationError extends Error {
   readonly code: 'ROLE_CLASH' | 'NO_SUCH_SHARD' | 'NOT_EMPTY' | 'NOT_OWNER';
@@ -66,7 +67,7 @@ export class SimShards {
   readonly #fleet: SimFleet;
   readonly #replicas: number;
   readonly byNumber = new Map<number, SimShard>();
-  readonly owners = new Int32Array(SLOTS).fill(-1);
+  readonly owners = new Int32Array(SLOT_COUNT).fill(-1);
   shape: CacheShape;
   /** Factor on what every node can do. */
   capacityScale = 1;
@@ -84,8 +85,11 @@ export class SimShards {
       if (shard === null) continue;
       for (const node of nodesOf(shard)) node.ioThreads = options.ioThreads;
     }
-    for (let slot = 0; slot < SLOTS; slot += 1)
-      this.owners[slot] = Math.min(options.shards - 1, Math.floor((slot * options.shards) / SLOTS));
+    for (let slot = 0; slot < SLOT_COUNT; slot += 1)
+      this.owners[slot] = Math.min(
+        options.shards - 1,
+        Math.floor((slot * options.shards) / SLOT_COUNT),
+      );
     this.recount();
     // As it would have grown to be.
     for (const shard of this.byNumber.values())
@@ -107,7 +111,7 @@ export class SimShards {
       shard.bytes = 0;
       shard.slots = 0;
     }
-    for (let slot = 0; slot < SLOTS; slot += 1) {
+    for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
       const shard = this.get(this.owners[slot]!);
       shard.share += this.shape.slotShare[slot]!;
       shard.bytes += this.shape.slotBytes[slot]!;
@@ -224,7 +228,7 @@ export class SimShards {
   maxOverReachable(nowMs: number): number {
     const largest = new Map<number, number>();
     const hotSlot = this.shape.hotKey?.slot ?? -1;
-    for (let slot = 0; slot < SLOTS; slot += 1) {
+    for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
       const owner = this.owners[slot]!;
       let share = this.shape.slotShare[slot]!;
       if (slot === hotSlot) share -= this.parts(this.get(owner), nowMs).aside;

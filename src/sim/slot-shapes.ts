@@ -1,7 +1,7 @@
 /** How requests and bytes lie over the slots: even, by Zipf's law, with one hot slot. Shares sum to 1. */
-import { SLOTS } from '../control/policies/capacity-view.ts';
 import { seededRandom } from '../lib/seeded-random.ts';
 import type { CacheShape, HotKeyModel } from './sim-shards.ts';
+import { SLOT_COUNT } from '../model/slot-range.ts';
 
 export interface ShapeOptions {
   /** Zipf's exponent over slots; 0 is even. */
@@ -18,22 +18,22 @@ export const HOT_SLOT = 1000;
 
 export function slotShape(options: ShapeOptions): CacheShape {
   const random = seededRandom(options.seed);
-  const ranks = Array.from({ length: SLOTS }, (_, index) => index);
-  for (let index = SLOTS - 1; index > 0; index -= 1) {
+  const ranks = Array.from({ length: SLOT_COUNT }, (_, index) => index);
+  for (let index = SLOT_COUNT - 1; index > 0; index -= 1) {
     const other = Math.floor(random() * (index + 1));
     [ranks[index], ranks[other]] = [ranks[other]!, ranks[index]!];
   }
-  const slotShare = new Float64Array(SLOTS);
-  const slotBytes = new Float64Array(SLOTS);
+  const slotShare = new Float64Array(SLOT_COUNT);
+  const slotBytes = new Float64Array(SLOT_COUNT);
   let sum = 0;
-  for (let slot = 0; slot < SLOTS; slot += 1) {
+  for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
     slotShare[slot] = 1 / (ranks[slot]! + 1) ** options.zipf;
     sum += slotShare[slot]!;
     // Keys spread over slots by hash: nearly even, a third more or less.
-    slotBytes[slot] = (options.dataBytes / SLOTS) * (0.67 + 0.66 * random());
+    slotBytes[slot] = (options.dataBytes / SLOT_COUNT) * (0.67 + 0.66 * random());
   }
   const rest = 1 - (options.hotSlotShare ?? 0);
-  for (let slot = 0; slot < SLOTS; slot += 1) slotShare[slot]! *= rest / sum;
+  for (let slot = 0; slot < SLOT_COUNT; slot += 1) slotShare[slot]! *= rest / sum;
   if (options.hotSlotShare !== null) slotShare[HOT_SLOT]! += options.hotSlotShare;
   return {
     slotShare,

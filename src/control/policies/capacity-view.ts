@@ -8,11 +8,6 @@
 import type { SlotRange } from '../../model/slot-range.ts';
 import type { PlannerState } from './planner-state.ts';
 
-/** Hash slots of a cache (Valkey cluster specification). */
-export const SLOTS = 16_384;
-/** In `slotOwners`: no shard owns this slot, or nobody knows. */
-export const NO_SHARD = -1;
-
 export interface CapacityView {
   /** The only clock the planner has. */
   readonly nowMs: number;
@@ -80,7 +75,7 @@ export interface CapacityReplica {
   readonly utilisation?: number | null;
 }
 
-/** One entry a slot, `SLOTS` of them. */
+/** One entry a slot, `SLOT_COUNT` of them. */
 export interface SlotFigures {
   /** Shard number that owns it, or NO_SHARD. */
   readonly owners: Int32Array;

@@ -4,13 +4,14 @@
  * scale-in that is regretted soon doubles the quiet that the next one needs, and one that was wrong about what nodes can do
  * leaves more room the next time: no period of load makes it flap.
  */
-import { SLOTS, type PlannedCapacityStep } from './capacity-view.ts';
+import type { PlannedCapacityStep } from './capacity-view.ts';
 import type { HotSlot } from './hot-slots.ts';
 import { percent } from './plan-io-threads.ts';
 import type { PlannerParams } from './planner-params.ts';
 import { PEAK_BUCKETS, PEAK_BUCKET_MS, type Peak, type ScaleInState } from './planner-state.ts';
 import { minimumShards, shardsFor } from './plan-shard-count.ts';
 import type { CapacityReading, ShardReading } from './read-capacity.ts';
+import { SLOT_COUNT } from '../../model/slot-range.ts';
 
 /** Demand so much above another is the same. */
 const SAME_LOAD = 1.05;
@@ -209,5 +210,5 @@ function peakOf(state: ScaleInState, quietMs: number): Peak | null {
 function cost(shard: ShardReading, reading: CapacityReading): number {
   const load = (shard.load ?? 0) / Math.max(1, reading.newShardEcpu);
   const bytes = (shard.usedMemoryBytes ?? shard.slotBytes) / Math.max(1, reading.usedBytes);
-  return load + bytes + shard.slots / SLOTS;
+  return load + bytes + shard.slots / SLOT_COUNT;
 }

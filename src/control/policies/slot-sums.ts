@@ -1,5 +1,6 @@
 /** What each shard's slots add up to: one pass over the slots a plan, because it runs each second for each cache. */
-import { NO_SHARD, type CapacityView } from './capacity-view.ts';
+import type { CapacityView } from './capacity-view.ts';
+import { NO_SHARD } from '../../model/slot-range.ts';
 
 export interface SlotSums {
   /** By index of the shard in the view. */

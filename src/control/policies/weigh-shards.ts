@@ -1,8 +1,8 @@
 /** Shards with what they carry and what placement can reach for them: what moves of slots are decided by. Pure. */
-import { NO_SHARD, SLOTS } from './capacity-view.ts';
 import { placementTarget, type PlacementTarget } from './placement-target.ts';
 import { slotLoad, type CapacityReading, type ShardReading } from './read-capacity.ts';
 import type { SlotWeight } from './select-slots.ts';
+import { NO_SHARD, SLOT_COUNT } from '../../model/slot-range.ts';
 
 /** Load that every shard is taken to have besides, as a share of its capacity: idle shards balance by number of slots. */
 const LATENT_SHARE = 0.02;
@@ -59,7 +59,7 @@ function heavySlots(
     if (shard.ecpu > 0) dearest = Math.max(dearest, (shard.load ?? 0) / shard.ecpu);
   const heavy: { slot: number; weight: number }[] = [];
   if (reading.hottestSlotEcpu * dearest + weights.latent < threshold) return heavy;
-  for (let slot = 0; slot < SLOTS; slot += 1) {
+  for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
     if (ecpu[slot]! * dearest + weights.latent < threshold || owners[slot] === NO_SHARD) continue;
     const shard = shards.get(owners[slot]!);
     if (shard === undefined) continue;
@@ -76,7 +76,7 @@ export class SlotWeights {
 
   constructor(reading: CapacityReading) {
     this.#reading = reading;
-    this.latent = (LATENT_SHARE * reading.newShardEcpu * reading.shards.length) / SLOTS;
+    this.latent = (LATENT_SHARE * reading.newShardEcpu * reading.shards.length) / SLOT_COUNT;
   }
 
   ofShard(shard: ShardReading): number {
@@ -94,7 +94,7 @@ export class SlotWeights {
   slotsOf(shard: ShardReading, except: ReadonlySet<number>): SlotWeight[] {
     const { owners, bytes } = this.#reading.view.slots;
     const slots: SlotWeight[] = [];
-    for (let slot = 0; slot < SLOTS; slot += 1) {
+    for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
       if (owners[slot] !== shard.shard || except.has(slot)) continue;
       slots.push({ slot, weight: this.ofSlot(shard, slot), bytes: bytes[slot]! });
     }

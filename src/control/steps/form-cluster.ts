@@ -7,12 +7,13 @@
  * happens in that time. The node timeout is short meanwhile: it also bounds how long a node that saw too few primaries
  * at first keeps to itself (CLUSTER_MAX_REJOIN_DELAY).
  */
-import { coverAll, evenRange, SLOTS } from '../slot-ranges.ts';
+import { coverAll, evenRange } from '../slot-ranges.ts';
 import type { NodeRecord } from '../store-records.ts';
 import { CLUSTER_NODE_TIMEOUT_MS } from '../../engine/node-config.ts';
 import { parseClusterNodes, parseInfo } from '../node-observation.ts';
 import type { StepContext } from '../step-context.ts';
 import { waitUntil } from './wait-until.ts';
+import { SLOT_COUNT } from '../../model/slot-range.ts';
 
 const FORMING_NODE_TIMEOUT_MS = 500;
 /** Up to here every node is introduced to every other; gossip alone takes about a second. */
@@ -130,7 +131,7 @@ async function replicate(
 
 async function isReady(context: StepContext, node: NodeRecord): Promise<boolean> {
   const info = parseInfo(String(await context.fleet.call(node.id, ['CLUSTER', 'INFO'])));
-  if (info.get('cluster_state') !== 'ok' || info.get('cluster_slots_ok') !== String(SLOTS)) {
+  if (info.get('cluster_state') !== 'ok' || info.get('cluster_slots_ok') !== String(SLOT_COUNT)) {
     return false;
   }
   if (node.role === 'primary') return true;

@@ -7,11 +7,11 @@
  * what has been moved, what is under way and what is half done in the nodes themselves. So the step may be run again at
  * any time, and by another daemon.
  */
-import type { SlotRange } from '../../model/slot-range.ts';
+import { SLOT_COUNT, type SlotRange } from '../../model/slot-range.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../lib/errors.ts';
 import { FOOTER_BYTES } from '../../engine/functions-rdb.ts';
-import { rangesText, slotCount, SLOTS, withoutRanges } from '../slot-ranges.ts';
+import { rangesText, slotCount, withoutRanges } from '../slot-ranges.ts';
 import { parseInfo, type InfoFields } from '../node-observation.ts';
 import { mendSlots } from './mend-slots.ts';
 import { cancelMigration, migrateSlots } from './migrate-slots.ts';
@@ -125,7 +125,7 @@ async function recordOwners(context: SlotMoveContext, step: MoveSlotsStep): Prom
 }
 
 function check({ from, to, ranges }: MoveSlotsStep): void {
-  const outside = ranges.some(({ first, last }) => first < 0 || last >= SLOTS || first > last);
+  const outside = ranges.some(({ first, last }) => first < 0 || last >= SLOT_COUNT || first > last);
   if (from === to || ranges.length === 0 || outside) {
     throw new SlotMoveError(
       'SLOT_MOVE_REFUSED',
