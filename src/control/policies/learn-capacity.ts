@@ -5,6 +5,7 @@
  * is, and nothing to an estimate that lies there. Else each wave of load would move the estimate, and the shards with it.
  */
 import type { CapacityView } from './capacity-view.ts';
+import { nodeCapacity, relievedShards } from './node-capacity.ts';
 import type { PlannerParams } from './planner-params.ts';
 import {
   RECENT_SAMPLES,
@@ -119,38 +120,4 @@ export function learnCostFactor(
   const seen = (utilisation * capacityEcpu) / ecpu;
   const bounded = Math.min(COST_FACTOR_MAXIMUM, Math.max(1 / COST_FACTOR_MAXIMUM, seen));
   return (known ?? 1) + (bounded - (known ?? 1)) * COST_WEIGHT * strength;
-}
-
-/** Shards that others help: replicas that were added for a hot key, near caches. Their ECPU is not all theirs. */
-export function relievedShards(view: CapacityView): ReadonlySet<number> {
-  return new Set([
-    ...view.nearCachedSlots.map((slot) => view.slots.owners[slot]!),
-    ...view.shards
-      .filter((shard) => shard.replicas.length > view.replicasWanted)
-      .map(({ shard }) => shard),
-  ]);
-}
-
-/** ECPU per second of a node with so many io-threads at full utilisation. */
-export function nodeCapacity(
-  state: CapacityState,
-  ioThreads: number,
-  params: PlannerParams,
-): number {
-  const learned = state.byIoThreads[ioThreads];
-  if (learned !== undefined) return learned;
-  let nearest: number | null = null;
-  for (const key of Object.keys(state.byIoThreads)) {
-    const threads = Number(key);
-    if (nearest === null || Math.abs(threads - ioThreads) < Math.abs(nearest - ioThreads))
-      nearest = threads;
-  }
-  const gain = ioThreadGain(ioThreads, params);
-  if (nearest === null) return params.nodeEcpu * gain;
-  return (state.byIoThreads[nearest]! * gain) / ioThreadGain(nearest, params);
-}
-
-export function ioThreadGain(ioThreads: number, params: PlannerParams): number {
-  const gains = params.ioThreadGain;
-  return gains[Math.min(Math.max(1, ioThreads), gains.length) - 1] ?? 1;
 }

@@ -3,7 +3,7 @@
  * one step at a time, after quiet, and only where the utilisation after it is still far from going up again.
  */
 import type { PlannedCapacityStep } from './capacity-view.ts';
-import { ioThreadGain } from './learn-capacity.ts';
+import { ioThreadGain } from './node-capacity.ts';
 import type { CapacityReading, ShardReading } from './read-capacity.ts';
 import type { PlannerState } from './planner-state.ts';
 

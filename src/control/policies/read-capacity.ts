@@ -4,7 +4,7 @@
  */
 import type { CapacityHost, CapacityShard, CapacityView } from './capacity-view.ts';
 import { hostRoom, type HostRoom } from './host-room.ts';
-import { nodeCapacity, relievedShards } from './learn-capacity.ts';
+import { nodeCapacity, relievedShards } from './node-capacity.ts';
 import type { PlannerParams } from './planner-params.ts';
 import type { CapacityState, PlannerState } from './planner-state.ts';
 import type { SlotSums } from './slot-sums.ts';
