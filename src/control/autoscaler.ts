@@ -7,7 +7,6 @@
  * What was begun goes on whoever began it: a shard that is `joining`, a node that is `leaving` and a step that a killed
  * daemon left open are taken up first.
  */
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { CacheHeat } from '../model/heat.ts';
 import type { Explanation as ShownExplanation } from '../model/admin-api.ts';
@@ -20,18 +19,18 @@ import type { Journal } from './journal.ts';
 import type {
   CapacityHost,
   CapacityPlan,
-  CapacityStep,
   Explanation,
   PlannedCapacityStep,
 } from './policies/capacity-view.ts';
 import { planCapacity } from './policies/plan-capacity.ts';
-import { DEFAULT_POOL_PARAMS, planPool } from './policies/plan-pool.ts';
 import type { PlannerParams } from './policies/planner-params.ts';
 import { freshPlannerState, type PlannerState } from './policies/planner-state.ts';
 import type { Step } from './step.ts';
+import { poolWanted } from './pool-wanted.ts';
+import { stepOfPlan } from './step-of-plan.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord } from './store-records.ts';
-import type { WarmClass, WarmPool } from './warm-pool.ts';
+import type { WarmPool } from './warm-pool.ts';
 
 export interface AutoscalerDependencies {
   readonly store: Store;
@@ -55,16 +54,6 @@ interface Memory {
   nearCachedSlots: readonly number[];
 }
 
-interface PoolClass extends WarmClass {
-  readonly cacheNodes: number[];
-  shardNodes: number;
-  missing: number;
-}
-
-/** Left free on the hosts when warm nodes are started. */
-const RESERVE_BYTES = 256 * 1024 ** 2;
-/** Of an empty engine with its buffers. */
-const WARM_NODE_BYTES = 32 * 1024 ** 2;
 const PLAN_MS = 1_000;
 /** The planner's memory on disk may be as old as this: it is of days, and what is of seconds is soon learned again. */
 const PERSIST_MS = 30_000;
@@ -134,7 +123,7 @@ export class Autoscaler {
   }
 
   async #planAll(): Promise<void> {
-    const { store } = this.#deps;
+    const { store, pool } = this.#deps;
     const figures = await this.#deps.hosts();
     let hosts = capacityHosts(store, figures);
     const missing = new Map<string, number>();
@@ -153,7 +142,7 @@ export class Autoscaler {
         this.#memory(cache.id).state = freshPlannerState();
       }
     }
-    this.#resizePool(figures, missing);
+    pool.resize(poolWanted(store, figures, pool.status(), missing));
     if (Date.now() - this.#persistedAtMs > PERSIST_MS) this.#persist();
   }
 
@@ -212,26 +201,6 @@ export class Autoscaler {
       : { ...params, ioThreadsMaximum: 1 };
   }
 
-  /** One pool for all caches of an engine line; those that cannot grow need none. */
-  #resizePool(hosts: readonly HostFigures[], missing: ReadonlyMap<string, number>): void {
-    const { store, pool } = this.#deps;
-    const freeBytes = hosts.reduce((sum, { capacity }) => sum + capacity.freeMemoryBytes, 0);
-    const roomNodes = Math.max(0, Math.floor((freeBytes - RESERVE_BYTES) / WARM_NODE_BYTES));
-    const present = pool.status();
-    pool.resize(
-      poolClasses(store, missing).map((one) => {
-        const { engineLine, databases, cacheNodes, shardNodes, missing: lacking } = one;
-        const own = present.find(
-          (status) => status.engineLine === engineLine && status.databases === databases,
-        );
-        const { ready = 0, starting = 0 } = own ?? {};
-        const view = { cacheNodes, shardNodes, ready, starting, missing: lacking, roomNodes };
-        const plan = planPool(view, DEFAULT_POOL_PARAMS);
-        return { engineLine, databases, count: ready + starting + plan.start - plan.stop };
-      }),
-    );
-  }
-
   #execute(
     cache: CacheRecord,
     memory: Memory,
@@ -262,57 +231,10 @@ export class Autoscaler {
         journal.event(cache.name, step.event, step.message);
         return;
       default: {
-        const real = this.#stepOf(cache, step);
+        const real = stepOfPlan(store, cache, step);
         if (real !== null) start(real);
       }
     }
-  }
-
-  /** From the planner's words to what control does. */
-  #stepOf(
-    cache: CacheRecord,
-    step: Exclude<
-      CapacityStep,
-      { kind: 'drain-shard' | 'keep-shard' | 'watch-slots' | 'near-cache-slots' | 'raise-event' }
-    >,
-  ): Step | null {
-    const { store } = this.#deps;
-    switch (step.kind) {
-      case 'set-io-threads': {
-        const node = store.node(step.nodeId);
-        return node === undefined
-          ? null
-          : { kind: 'set-shard', shard: node.shard, ioThreads: step.ioThreads };
-      }
-      case 'set-memory-limit':
-        return { kind: 'set-shard', shard: step.shard, maxmemoryBytes: step.bytes };
-      case 'add-shard':
-        return {
-          kind: 'add-shard',
-          shard: step.shard,
-          replicas: cache.spec.replicas,
-          maxmemoryBytes: this.#firstLimitBytes(cache),
-        };
-      case 'move-slots':
-        return { kind: 'move-slots', from: step.from, to: step.to, ranges: step.ranges };
-      case 'remove-shard':
-        return { kind: 'remove-shard', shard: step.shard };
-      case 'add-replica':
-        return {
-          kind: 'add-replica',
-          shard: step.shard,
-          nodeId: `${cache.name}-${randomBytes(4).toString('hex')}`,
-          engineLine: cache.spec.engineVersion,
-        };
-      case 'remove-replica':
-        return { kind: 'remove-node', nodeId: step.nodeId, why: 'it is not needed any more' };
-    }
-  }
-
-  /** A new shard may hold an even part of what the cache may hold, until the planner has seen what it holds. */
-  #firstLimitBytes(cache: CacheRecord): number {
-    const { memoryMaximumBytes } = cache.spec.limits;
-    return Math.floor(memoryMaximumBytes / (this.#deps.store.shards.of(cache.id).length + 1));
   }
 
   #memory(cacheId: string): Memory {
@@ -350,28 +272,4 @@ function plannerStateOf(text: string | null): PlannerState {
   } catch {
     return fresh;
   }
-}
-
-/** The caches that may grow, by what they need of a warm node. */
-function poolClasses(store: Store, missing: ReadonlyMap<string, number>): PoolClass[] {
-  const classes = new Map<string, PoolClass>();
-  for (const cache of store.caches()) {
-    const { sharding, shards, shardsMaximum, engineVersion: engineLine, databases } = cache.spec;
-    const lacks = missing.get(cache.id) ?? 0;
-    const grows = shardsMaximum === 0 || shardsMaximum > shards || lacks > 0;
-    if (!sharding || !grows || !cache.formed || cache.state !== 'available') continue;
-    const key = `${engineLine} ${databases}`;
-    const one = classes.get(key) ?? {
-      engineLine,
-      databases,
-      cacheNodes: [],
-      shardNodes: 1,
-      missing: 0,
-    };
-    one.shardNodes = Math.max(one.shardNodes, 1 + cache.spec.replicas);
-    one.cacheNodes.push(store.nodes(cache.id).length);
-    one.missing += lacks;
-    classes.set(key, one);
-  }
-  return [...classes.values()];
 }
