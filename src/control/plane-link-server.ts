@@ -6,100 +6,16 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { chmodSync, rmSync } from 'node:fs';
-import { z } from 'zod';
 import type { Logger } from 'pino';
-import { COMMAND_GROUPS, type ProxyUsage } from '../model/usage.ts';
-import { HOT_KEY_SHOWN_BYTES, type SlotHeatReport } from '../model/heat.ts';
+import type { ProxyUsage } from '../model/usage.ts';
+import type { SlotHeatReport } from '../model/heat.ts';
+import { parseProxyMessage } from './proxy-message.ts';
 import type { ControlToProxy } from '../model/plane-link.ts';
 import type { Topology } from '../model/topology.ts';
 
 /** A usage of 500 nodes and dozens of caches is below 1 MB. */
 const LINE_MAX_BYTES = 8 * 1024 ** 2;
 const WAITING_MAX_BYTES = 64 * 1024 ** 2;
-
-const count = z.number().min(0);
-const histogram = z.object({ buckets: z.array(count).max(64), count, sumUs: count });
-const byGroup = <T extends z.ZodType>(value: T) => z.record(z.enum(COMMAND_GROUPS), value);
-const usageSchema = z.object({
-  proxy: z.int().min(0),
-  pid: z.int(),
-  startedAtMs: count,
-  topologyVersion: count,
-  cpuSeconds: count,
-  memoryBytes: count,
-  caches: z.array(
-    z.object({
-      name: z.string(),
-      requests: count,
-      requestsByGroup: byGroup(count),
-      errorsByKind: z.record(z.string().max(64), count),
-      latencyByGroup: byGroup(histogram),
-      connections: count,
-      connectionsTotal: count,
-      connectionsRefused: count,
-      authFailures: count,
-      ecpu: count,
-      throttled: count,
-      throttledRefused: count,
-      throttledMs: count,
-      bytesIn: count,
-      bytesOut: count,
-      pauses: count,
-      retries: count,
-      held: count,
-      slowReadersCut: count,
-      // Proxies from before there was a near cache do not say.
-      nearHits: count.default(0),
-      nearFills: count.default(0),
-      nearInvalidations: count.default(0),
-      nearDrops: count.default(0),
-      nodes: z.array(
-        z.object({
-          id: z.string(),
-          address: z.string(),
-          role: z.enum(['primary', 'replica']),
-          connected: z.boolean(),
-          connections: count,
-          pendingRequests: count,
-        }),
-      ),
-    }),
-  ),
-}) satisfies z.ZodType<ProxyUsage>;
-
-/** Columns of all slots are below 400 KB. */
-const COLUMNS_MAX_CHARACTERS = 512 * 1024;
-const heatSchema = z.object({
-  cache: z.string(),
-  cacheId: z.string(),
-  sequence: z.int().min(1),
-  intervalMs: z.number().positive(),
-  slots: z.int().min(0).max(16_384),
-  columns: z.string().max(COLUMNS_MAX_CHARACTERS),
-  hotKeys: z
-    .array(
-      z.object({
-        slot: z.int().min(0).max(16_383),
-        keyHex: z.string().max(2 * HOT_KEY_SHOWN_BYTES),
-        keyBytes: count,
-        readsPerSecond: count,
-        writesPerSecond: count,
-      }),
-    )
-    .max(64),
-}) satisfies z.ZodType<SlotHeatReport>;
-
-const messageSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('hello'), proxy: z.int().min(0), pid: z.int() }),
-  z.object({
-    type: z.literal('serving'),
-    version: z.number(),
-    failures: z.record(z.string(), z.string()),
-  }),
-  z.object({ type: z.literal('usage'), usage: usageSchema }),
-  z.object({ type: z.literal('heat'), report: heatSchema }),
-  z.object({ type: z.literal('node-lost'), cache: z.string(), nodeId: z.string() }),
-]);
 
 /** What a linked proxy said last. */
 export interface LinkedProxy {
@@ -251,7 +167,7 @@ export class PlaneLinkServer {
 
   /** Returns false when the peer was cut. */
   #receive(peer: Peer, line: string): boolean {
-    const message = parse(line);
+    const message = parseProxyMessage(line);
     if (message === null) {
       this.#log.warn({ proxy: peer.proxy?.index }, 'a line on the plane link makes no sense; cut');
       peer.socket.destroy();
@@ -291,13 +207,4 @@ export class PlaneLinkServer {
 
 function encode(message: ControlToProxy): string {
   return `${JSON.stringify(message)}\n`;
-}
-
-function parse(line: string): z.infer<typeof messageSchema> | null {
-  try {
-    const result = messageSchema.safeParse(JSON.parse(line));
-    return result.success ? result.data : null;
-  } catch {
-    return null;
-  }
 }
