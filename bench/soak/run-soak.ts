@@ -129,13 +129,13 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
 }
 
 /** Says of each kind of error that clients get when it begins; a connection that broke is what the faults are there for. */
-function errorTeller(say: (text: string) => void): (kind: string) => void {
+function errorTeller(say: (text: string) => void): (kind: string, asked: string) => void {
   const saidMs = new Map<string, number>();
-  return (kind) => {
+  return (kind, asked) => {
     const nowMs = performance.now();
     const isNew = nowMs - (saidMs.get(kind) ?? -Infinity) > SAME_ERRORS_MS;
     saidMs.set(kind, nowMs);
-    if (isNew && kind !== 'connection closed') say(`clients get ${kind}`);
+    if (isNew && kind !== 'connection closed') say(`clients get ${kind} (${asked})`);
   };
 }
 

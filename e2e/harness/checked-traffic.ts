@@ -68,8 +68,8 @@ export interface CheckedTrafficOptions {
   readonly pauseMs?: number;
   /** Everything is read before it is written over, so that no loss stays unseen; it takes a round trip more. */
   readonly readsFirst?: boolean;
-  /** Told of each error as it comes: INDOUBT, CLUSTERDOWN, ..., or `connection closed`. */
-  onError?(kind: string): void;
+  /** Told of each error as it comes: INDOUBT, CLUSTERDOWN, ..., or `connection closed`; and of what was asked how long ago. */
+  onError?(kind: string, asked: string): void;
 }
 
 export class CheckedTraffic {
@@ -80,7 +80,7 @@ export class CheckedTraffic {
   readonly lost: LostWrite[] = [];
   readonly lostCounts: LostCount[] = [];
   readonly errors = new Map<string, number>();
-  readonly #onError: (kind: string) => void;
+  readonly #onError: (kind: string, asked: string) => void;
   readonly #clients: CheckedClient[];
 
   /**
@@ -92,7 +92,7 @@ export class CheckedTraffic {
     connections: number,
     options: CheckedTrafficOptions = {},
   ) {
-    this.#onError = (kind) => options.onError?.(kind);
+    this.#onError = (kind, asked) => options.onError?.(kind, asked);
     this.#clients = Array.from(
       { length: connections },
       (_, i) => new CheckedClient(this, cache, `${name}-${i}`, options),
@@ -123,9 +123,10 @@ export class CheckedTraffic {
     await Promise.all(this.#clients.map((client) => client.stop()));
   }
 
-  count(kind: string): void {
+  /** An error that a client got, and for what. */
+  count(kind: string, asked: string): void {
     this.errors.set(kind, (this.errors.get(kind) ?? 0) + 1);
-    this.#onError(kind);
+    this.#onError(kind, asked);
   }
 
   get report(): string {
@@ -151,6 +152,9 @@ class CheckedClient {
   #wire: RawClient | null = null;
   #stopping = false;
   #done: Promise<void> = Promise.resolve();
+  /** What is answered now. */
+  #request: Buffer | null = null;
+  #askedMs = 0;
 
   constructor(
     traffic: CheckedTraffic,
@@ -229,8 +233,8 @@ class CheckedClient {
         const number = ++this.#sequence;
         const value = `${state.key}=${number}`;
         if (i === 0) {
-          put(['MULTI'], ok(this.#traffic));
-          put(['SET', state.key, value], ok(this.#traffic));
+          put(['MULTI'], (reply) => this.#accepted(reply));
+          put(['SET', state.key, value], (reply) => this.#accepted(reply));
           put(['EXEC'], (reply) =>
             this.#written(state, number, Array.isArray(reply) ? reply[0]! : reply),
           );
@@ -247,6 +251,7 @@ class CheckedClient {
       else this.#failed(reply);
     });
     wire.write(Buffer.concat(requests));
+    this.#askedMs = performance.now();
     for (const [at, expectation] of expectations.entries()) {
       const reply = await wire.reply().catch((cause: unknown) => {
         throw new Error(
@@ -255,6 +260,7 @@ class CheckedClient {
         );
       });
       this.#traffic.requests++;
+      this.#request = requests[at]!;
       expectation(reply === null ? null : decodeReply(reply));
     }
   }
@@ -326,18 +332,21 @@ class CheckedClient {
   }
 
   #failed(reply: RespValue | null): void {
-    if (reply === null) this.#traffic.count('connection closed');
-    else if (reply instanceof RespError) this.#traffic.count(reply.kind);
+    if (reply === null) this.#traffic.count('connection closed', this.#asked);
+    else if (reply instanceof RespError) this.#traffic.count(reply.kind, this.#asked);
     else this.#traffic.wrong.push(`unexpected reply ${JSON.stringify(textOf(reply))}`);
   }
-}
 
-function ok(traffic: CheckedTraffic): Expectation {
-  return (reply) => {
+  #accepted(reply: RespValue | null): void {
     const text = textOf(reply ?? undefined);
     if (text === 'OK' || text === 'QUEUED') return;
-    if (reply === null) traffic.count('connection closed');
-    else if (reply instanceof RespError) traffic.count(reply.kind);
-    else traffic.wrong.push(`unexpected reply ${text}`);
-  };
+    this.#failed(reply);
+  }
+
+  get #asked(): string {
+    const words = String(this.#request)
+      .split('\r\n')
+      .filter((_, i) => i > 0 && i % 2 === 0);
+    return `${words.join(' ')}, ${Math.round(performance.now() - this.#askedMs)} ms before`;
+  }
 }
