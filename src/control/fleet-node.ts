@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { NodeReplyError, type AdminClient } from '../engine/admin-client.ts';
 import type { HostedNode, NodeActivity } from '../engine/host.ts';
 import type { NodeStatus } from '../model/admin-api.ts';
+import { AsideLinks } from './aside-links.ts';
 import { NodeLink, unreachable } from './node-link.ts';
 import {
   observationOf,
@@ -67,8 +68,7 @@ export class FleetNode {
   #process: HostedNode | null = null;
   #presumed = false;
   #link: NodeLink | null = null;
-  /** For commands that hold up the connection they are sent on; made when the first of them comes. */
-  #aside: Promise<NodeLink> | null = null;
+  #asides: AsideLinks | null = null;
   #password = '';
   #observation: NodeObservation | null = null;
   #peers: readonly ClusterPeer[] | null = null;
@@ -209,8 +209,8 @@ export class FleetNode {
   disconnect(): void {
     this.#link?.close();
     this.#link = null;
-    void this.#aside?.then((link) => link.close());
-    this.#aside = null;
+    this.#asides?.close();
+    this.#asides = null;
   }
 
   /** The process was ended. */
@@ -234,21 +234,16 @@ export class FleetNode {
     this.#youngDeaths = young ? this.#youngDeaths + 1 : 0;
   }
 
-  /**
-   * As `call`, on a connection beside the one on which the node is watched: for commands whose client the engine holds until
-   * others have answered (CLUSTER SETSLOT waits for replicas). What is asked meanwhile is not held up.
-   */
+  /** As `call`, for commands that hold up the connection they are sent on (aside-links.ts). */
   async callAside(args: readonly (string | number)[], timeoutMs: number): Promise<unknown> {
-    if (this.#process === null) throw unreachable(this.id);
-    const link = await (this.#aside ??= this.#openAside(this.#process));
-    const [name = '', ...rest] = args.map(String);
-    return link.admin.callWith({ timeoutMs, signal: this.#patience.signal }, name, ...rest);
-  }
-
-  async #openAside(process: HostedNode): Promise<NodeLink> {
-    const link = new NodeLink(process, this.#password, this.#log);
-    await link.open();
-    return link;
+    const process = this.#process;
+    if (process === null) throw unreachable(this.id);
+    this.#asides ??= new AsideLinks(async () => {
+      const link = new NodeLink(process, this.#password, this.#log);
+      await link.open();
+      return link;
+    });
+    return this.#asides.call(args.map(String), timeoutMs, this.#patience.signal);
   }
 
   /** @throws NodeError when it does not answer in time or answers with an error */

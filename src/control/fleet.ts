@@ -287,7 +287,7 @@ export class Fleet {
     return this.#known(nodeId).call(args, timeoutMs);
   }
 
-  /** As `call`, for commands that hold up their connection (FleetNode.callAside). */
+  /** As `call`, for commands that hold up their connection (aside-links.ts). */
   async callAside(
     nodeId: string,
     args: readonly (string | number)[],

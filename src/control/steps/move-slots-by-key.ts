@@ -9,7 +9,7 @@ import { moveKeys, type KeysSent } from './move-keys.ts';
 import { SlotMoveError, type SlotMoveContext } from './slot-move-context.ts';
 
 /** Slots under way at once. A command with several keys of such a slot may have to be tried again (TRYAGAIN). */
-const WINDOW_SLOTS = 16;
+const WINDOW_SLOTS = 64;
 const WINDOW_KEYS = 1_000;
 const COUNT_TIMEOUT_MS = 2_000;
 /** How long another shard's primary may wait for its replicas; one that hangs must not hold up the move. */
