@@ -1,7 +1,7 @@
 /** For commands whose answer must go out in the very moment in which something else begins (messages, MONITOR's lines). */
 import type { Session } from './session.ts';
 import { STALL_BUSY } from './stalls.ts';
-import type { Call } from './session-commands.ts';
+import type { Call } from './command-handler.ts';
 
 /**
  * Keeps the command's place until the answer is called: with a reply, or with a list of confirmations. These count as
@@ -30,14 +30,14 @@ export function answerInParts(
   sizeBytes: number,
   weight = call.planned.weight,
 ): (parts: Buffer[], muted?: boolean) => void {
-  const place = session.reserve(call.planned, sizeBytes);
+  const place = session.answers.reserve(call.planned, sizeBytes);
   place.weight = weight;
   session.stall(STALL_BUSY);
   return (parts, muted = place.muted) => {
     if (session.closed) return;
     place.muted = muted;
     session.service.router.turn.tick();
-    session.completeParts(place, parts);
+    session.answers.completeParts(place, parts);
     session.service.commands.updateSpecial(session);
     session.release();
   };

@@ -24,7 +24,7 @@ export function blockingCommand(
   bytes: Buffer,
   slot: number,
 ): void {
-  const place = session.reserve(planned, bytes.length);
+  const place = session.answers.reserve(planned, bytes.length);
   session.stall(STALL_BUSY);
   void block(session, planned, bytes, slot).then((reply) => {
     session.client.unblock = null;
@@ -35,7 +35,7 @@ export function blockingCommand(
       const ecpu = ecpuOf(planned.weight, bytes.length + reply.length);
       heat.countSlot(slot, ecpu, bytes.length, reply.length);
     }
-    session.complete(place, reply);
+    session.answers.complete(place, reply);
     session.release();
   });
 }
@@ -69,7 +69,7 @@ async function block(
       unblocked = true;
       void endBlocked(router, upstream, withError);
     };
-    session.onGone = () => upstream.destroy();
+    session.end.onGone = () => upstream.destroy();
     const reply = await router.askBytes(bytes, {
       fixed: upstream,
       mayWait: true,
@@ -77,7 +77,7 @@ async function block(
       slot,
       staysInSlot: planned.staysInSlot,
     });
-    session.onGone = null;
+    session.end.onGone = null;
     if (session.closed || unblocked) {
       upstream.destroy();
       return reply;

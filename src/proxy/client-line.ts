@@ -52,7 +52,7 @@ export function clientLine(session: Session, version: string): string {
   const view = viewClient(session);
   const { client } = session;
   const { transaction, subscriptions } = client;
-  const output = session.outputBytes;
+  const output = session.output.sizeBytes;
   const fields: [string, string | number][] = [
     ['id', view.id],
     ['addr', view.addr],
@@ -69,7 +69,7 @@ export function clientLine(session: Session, version: string): string {
     ['ssub', subscriptions?.shardChannels.size ?? 0],
     ['multi', transaction?.open === true ? transaction.queued.length : -1],
     ['watch', transaction?.watched.size ?? 0],
-    ['qbuf', session.inputBytes],
+    ['qbuf', session.input.sizeBytes],
     ['qbuf-free', 0],
     ['argv-mem', 0],
     ['multi-mem', transaction?.queued.sizeBytes ?? 0],
@@ -78,7 +78,7 @@ export function clientLine(session: Session, version: string): string {
     ['obl', 0],
     ['oll', 0],
     ['omem', output],
-    ['tot-mem', session.inputBytes + output],
+    ['tot-mem', session.input.sizeBytes + output],
     ['events', 'r'],
     ['cmd', session.lastCommand?.command.name ?? 'NULL'],
     ['user', view.user],

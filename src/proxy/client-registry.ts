@@ -30,7 +30,9 @@ export function selectClients(
   what: ClientSelection,
   skip: Session | null,
 ): Session[] | string {
-  const own = [...service.sessions.values()].filter((session) => session !== skip && !session.left);
+  const own = [...service.sessions.values()].filter(
+    (session) => session !== skip && !session.end.left,
+  );
   if (what.address !== undefined)
     return own.filter((session) => viewClient(session).addr === what.address);
   const parsed = parseClientFilters(what.words ?? [], {
@@ -131,8 +133,8 @@ function countClients(service: CacheService): ClientCounts {
     if ((client.subscriptions?.count ?? 0) > 0) total.pubsub++;
     if (watched > 0) total.watching++;
     total.watchedKeys += watched;
-    total.inputMaximum = Math.max(total.inputMaximum, session.inputBytes);
-    total.outputMaximum = Math.max(total.outputMaximum, session.outputBytes);
+    total.inputMaximum = Math.max(total.inputMaximum, session.input.sizeBytes);
+    total.outputMaximum = Math.max(total.outputMaximum, session.output.sizeBytes);
   }
   return total;
 }

@@ -5,7 +5,7 @@
 import { RequestScanner } from '../protocol/request-scanner.ts';
 import type { PlannedCommand } from './command-book.ts';
 import { ByteList } from './io/byte-list.ts';
-import type { Call } from './session-commands.ts';
+import type { Call } from './command-handler.ts';
 
 /** What a queued command is counted as beside its bytes: about what a node makes of a short one (multi.c, multiCmd). */
 export const QUEUED_COMMAND_BYTES = 160;

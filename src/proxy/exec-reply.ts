@@ -10,7 +10,7 @@ import type { CommandQueue } from './command-queue.ts';
 import { ByteList } from './io/byte-list.ts';
 import { errorReply } from './proxy-error.ts';
 import type { Session } from './session.ts';
-import type { Call, HandlerEntry } from './session-commands.ts';
+import type { Call, HandlerEntry } from './command-handler.ts';
 
 /** A longer run of the node's replies is not copied. */
 const COPIED_MAXIMUM_BYTES = 16 * 1024;
@@ -36,7 +36,7 @@ export async function execReply(
       return reply.appendStable(bytes.subarray(start, end));
     reply.append(bytes, start, end);
     copiedBytes += end - start;
-    session.holdReply(end - start);
+    session.replies.hold(end - start);
   };
   const scanner = new ReplyScanner();
   let index = 0;
@@ -74,7 +74,7 @@ export async function execReply(
     if (!skipTo(queued.length)) return [TOO_FEW];
     add(executed, start, pos);
   } finally {
-    session.holdReply(-copiedBytes);
+    session.replies.hold(-copiedBytes);
   }
   return [Buffer.from(`*${queued.length}\r\n`), ...reply.parts()];
 }

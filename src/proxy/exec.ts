@@ -13,7 +13,7 @@ import { CROSS_SLOT, errorReply } from './proxy-error.ts';
 import type { PromiseSinkOptions } from './routing/promise-sink.ts';
 import { LARGE_REQUEST_BYTES, NO_SLOT } from './routing/request.ts';
 import type { Session } from './session.ts';
-import type { Call } from './session-commands.ts';
+import type { Call } from './command-handler.ts';
 import type { CommandQueue } from './command-queue.ts';
 import { endTransaction, type Transaction } from './transaction.ts';
 
@@ -126,13 +126,13 @@ async function executeApart(
   transaction.queued.dropSent();
   const { weight } = transaction.queued;
   const answer = answerInParts(session, call, batch.bytes.length, weight);
-  session.holdPushes();
+  session.pushes.hold();
   let keptBytes = 0;
   let begun = false;
   const onKept = (sizeBytes: number): void => {
     keptBytes += sizeBytes;
     begun = true;
-    session.holdReply(sizeBytes);
+    session.replies.hold(sizeBytes);
   };
   let parts: Buffer[];
   try {
@@ -164,10 +164,10 @@ async function executeApart(
     parts = [errorReply(`ERR ${messageOf(error)}`)];
   }
   client.transaction = null;
-  session.holdReply(-keptBytes);
+  session.replies.hold(-keptBytes);
   if (transaction.slot >= 0) countSlot(session, transaction.slot, weight, batch.bytes, parts);
   answer(parts);
-  session.releasePushes();
+  session.pushes.release();
 }
 
 /** The slot's part in a request whose place in the session stands for no slot. */

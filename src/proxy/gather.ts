@@ -39,7 +39,7 @@ export class Gather implements RequestSink, RequestParts {
     this.#planned = planned;
     this.#merge = merge;
     this.#alone = session.goesAlone(requestBytes);
-    this.#place = session.reserve(planned, requestBytes);
+    this.#place = session.answers.reserve(planned, requestBytes);
     // Each part takes its node's time; what takes 1 whatever it is, takes that as a whole.
     if (planned.metering === 'measured') this.#place.weight = planned.weight * parts;
     this.#partWeight = this.#place.weight / parts;
@@ -83,11 +83,11 @@ export class Gather implements RequestSink, RequestParts {
     this.#waiting.add(part);
     this.#place.state = REQUEST_RETRYING;
     this.#place.parts = this;
-    this.#session.onRetrying();
+    this.#session.replies.onRetrying();
   }
 
   mayTryAgain(_: Request, tick: number): boolean {
-    return this.#session.mayTryAgain(this.#place, tick);
+    return this.#session.replies.mayTryAgain(this.#place, tick);
   }
 
   get underWay(): boolean {
@@ -112,13 +112,13 @@ export class Gather implements RequestSink, RequestParts {
     this.#replies[request.part] = Buffer.from(buf.subarray(start, end));
     this.#waiting.delete(request);
     this.#missing--;
-    if (!this.#session.closed) this.#session.onPartAnswered(request, this.#place);
+    if (!this.#session.closed) this.#session.replies.onPartAnswered(request, this.#place);
     if (!request.superseded) this.#session.service.router.pool.give(request);
     if (this.#session.closed) return;
     this.#hold(end - start - keptBytes);
     if (this.#missing > 0) return;
-    this.#session.holdReply(-this.#sizeBytes);
-    this.#session.complete(this.#place, this.#merge(this.#replies));
+    this.#session.replies.hold(-this.#sizeBytes);
+    this.#session.answers.complete(this.#place, this.#merge(this.#replies));
   }
 
   onPiece(): boolean {
@@ -139,6 +139,6 @@ export class Gather implements RequestSink, RequestParts {
 
   #hold(sizeBytes: number): void {
     this.#sizeBytes += sizeBytes;
-    this.#session.holdReply(sizeBytes);
+    this.#session.replies.hold(sizeBytes);
   }
 }

@@ -66,7 +66,7 @@ export class Monitor {
     const tap = this.#taps.get(node);
     if (tap === undefined) return;
     if (tap.answered) {
-      if (this.#settle === null) this.#session.push(line);
+      if (this.#settle === null) this.#session.pushes.push(line);
       return;
     }
     tap.answered = true;

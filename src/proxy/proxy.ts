@@ -120,7 +120,7 @@ export class Proxy {
     const deadline = performance.now() + graceMs;
     const busy = () =>
       served.some(({ service }) =>
-        [...service.sessions.values()].some((session) => session.pending > 0),
+        [...service.sessions.values()].some((session) => session.replies.pending > 0),
       );
     while (busy() && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 10));

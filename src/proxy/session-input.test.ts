@@ -11,7 +11,7 @@ class Owner implements InputOwner {
   readonly authenticated = true;
   readonly scanner = new RequestScanner();
   readonly requestMaximumBytes = Infinity;
-  readonly memoryCounted = true;
+  readonly memory = { memoryCounted: true, note: () => this.noteMemory() };
   stalled = false;
   /** Does it take requests? */
   takes = true;

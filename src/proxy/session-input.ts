@@ -19,6 +19,14 @@ import { InputBuffer } from './io/input-buffer.ts';
 /** Unread input kept while stalled, before the socket is paused: enough to notice that the client went away. */
 const STALLED_INPUT_BYTES = 64 * 1024;
 
+/** What is held for a client (SessionMemory). */
+export interface NotedMemory {
+  /** See ClientMemory. */
+  readonly memoryCounted: boolean;
+  /** What is held has changed. */
+  note(): void;
+}
+
 /** What the input belongs to. */
 export interface InputOwner {
   readonly socket: Socket;
@@ -28,10 +36,7 @@ export interface InputOwner {
   /** One for all sessions: a scan never spans two events. */
   readonly scanner: RequestScanner;
   readonly requestMaximumBytes: number;
-  /** See ClientMemory. */
-  readonly memoryCounted: boolean;
-  /** What is held for this client has changed. */
-  noteMemory(): void;
+  readonly memory: NotedMemory;
   /**
    * Takes one request, `buf[start, end)`. `stable`: its bytes do not change any more. False: nothing was done, come again
    * with the same request when the stall is over.
@@ -85,7 +90,7 @@ export class SessionInput {
       this.#unreadBytes = 0;
       if (this.#partial !== null) this.#feed(bytes, bytes.length);
       else this.#parse(bytes, 0, bytes.length, true);
-      if (this.#owner.memoryCounted) this.#owner.noteMemory();
+      if (this.#owner.memory.memoryCounted) this.#owner.memory.note();
     }
     if (this.#paused && this.#unreadBytes <= STALLED_INPUT_BYTES) {
       this.#paused = false;
@@ -108,14 +113,14 @@ export class SessionInput {
       this.#owner.socket.pause();
     }
     // Last: what is held may be too much, and given up.
-    this.#owner.noteMemory();
+    this.#owner.memory.note();
   }
 
   #feed(chunk: Buffer, length: number): void {
     const partial = this.#partial!;
     partial.append(chunk, length);
     if (partial.sizeBytes > SMALL_BYTES) {
-      this.#owner.noteMemory();
+      this.#owner.memory.note();
       // Too much: it was given up.
       if (this.#partial === null) return;
     }
@@ -133,7 +138,7 @@ export class SessionInput {
     const end = this.#take(code, bytes, 0, bytes.length, partial.scanner, true);
     if (end < 0) this.#keepUnread(bytes, 0, bytes.length, true);
     else if (end < bytes.length) this.#parse(bytes, end, bytes.length, true);
-    if (this.#owner.memoryCounted) this.#owner.noteMemory();
+    if (this.#owner.memory.memoryCounted) this.#owner.memory.note();
   }
 
   #checkSize(sizeBytes: number): void {

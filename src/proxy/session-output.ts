@@ -9,6 +9,7 @@ import { OutQueue } from './io/out-queue.ts';
 import type { Flushable, Turn } from './io/turn.ts';
 import type { Meter } from './meter.ts';
 import type { CacheRouter } from './routing/cache-router.ts';
+import type { NotedMemory } from './session-input.ts';
 import { STALL_OUTPUT, STALL_TURN, type Stalls } from './stalls.ts';
 
 /** What the output belongs to. */
@@ -16,10 +17,7 @@ export interface OutputOwner {
   readonly id: number;
   readonly socket: Socket;
   readonly client: ClientState;
-  /** See ClientMemory. */
-  readonly memoryCounted: boolean;
-  /** What is held for this client has changed. */
-  noteMemory(): void;
+  readonly memory: NotedMemory;
   /** All that was gathered has been given to the socket. */
   onFlushed(): void;
 }
@@ -57,7 +55,7 @@ export class SessionOutput implements Flushable {
     this.#out = new OutQueue(router.blocks);
     owner.socket.on('drain', () => {
       stalls.end(STALL_OUTPUT);
-      if (owner.memoryCounted) owner.noteMemory();
+      if (owner.memory.memoryCounted) owner.memory.note();
     });
   }
 
@@ -67,7 +65,7 @@ export class SessionOutput implements Flushable {
 
   /** What is held for this client has changed, replies that wait among it. */
   noteMemory(): void {
-    this.#owner.noteMemory();
+    this.#owner.memory.note();
   }
 
   /** A reply, or a piece of one: `buf[start, end)` is copied. Hot. */
@@ -134,7 +132,7 @@ export class SessionOutput implements Flushable {
     if (this.#closed) return;
     this.#out.flushTo(this.#socket);
     const waiting = this.#socket.writableLength;
-    if (waiting > SMALL_BYTES || this.#owner.memoryCounted) this.#owner.noteMemory();
+    if (waiting > SMALL_BYTES || this.#owner.memory.memoryCounted) this.#owner.memory.note();
     if (waiting > OUTPUT_PAUSE_BYTES) {
       if (waiting > this.#router.cache.limits.outputMaximumBytes) return this.cutSlowReader();
       this.#stalls.begin(STALL_OUTPUT);

@@ -165,24 +165,27 @@ export class Tracking implements LaneTracking {
     const { redirect } = this.options;
     if (keys === null) {
       // FLUSHALL comes from every shard: once is enough while the client has asked for nothing new.
-      if (session.commands === this.#forgotAt && (redirect === 0 || session.pending === 0)) return;
+      if (session.commands === this.#forgotAt && (redirect === 0 || session.replies.pending === 0))
+        return;
       this.#forgotAt = session.commands;
     }
     if (redirect === 0) {
       if (session.client.resp === 3)
-        session.pushAfterReplies(Buffer.concat([INVALIDATE_HEAD, keys ?? NULL_RESP3]));
+        session.pushes.pushAfterReplies(Buffer.concat([INVALIDATE_HEAD, keys ?? NULL_RESP3]));
       return;
     }
     const target = session.service.sessions.get(redirect);
-    if (target === undefined || target.left) {
+    if (target === undefined || target.end.left) {
       this.redirectBroken = true;
       if (session.client.resp === 3) {
-        session.pushAfterReplies(encodeReply(new RespPush(['tracking-redir-broken', redirect]), 3));
+        session.pushes.pushAfterReplies(
+          encodeReply(new RespPush(['tracking-redir-broken', redirect]), 3),
+        );
       }
     } else if (target.client.resp === 3) {
-      target.push(Buffer.concat([INVALIDATE_HEAD, keys ?? NULL_RESP3]));
+      target.pushes.push(Buffer.concat([INVALIDATE_HEAD, keys ?? NULL_RESP3]));
     } else if ((target.client.subscriptions?.count ?? 0) > 0) {
-      target.push(Buffer.concat([MESSAGE_HEAD, keys ?? NULL_RESP2]));
+      target.pushes.push(Buffer.concat([MESSAGE_HEAD, keys ?? NULL_RESP2]));
     }
   }
 

@@ -12,7 +12,7 @@ import {
 } from '../../protocol/resp-value.ts';
 import { askShards } from '../ask-shards.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerTable } from '../command-handler.ts';
 import { firstError } from '../split.ts';
 
 export const aclLogHandlers: HandlerTable = { 'acl|log': aclLog };

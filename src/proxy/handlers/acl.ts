@@ -17,7 +17,7 @@ import {
 } from '../../protocol/resp-value.ts';
 import { askShards, questionLane } from '../ask-shards.ts';
 import type { Session } from '../session.ts';
-import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../command-handler.ts';
 import { firstError } from '../split.ts';
 
 export const aclHandlers: HandlerTable = {

@@ -1,5 +1,5 @@
 /** Every handler of the proxy, by command name. */
-import type { HandlerTable } from '../session-commands.ts';
+import type { HandlerTable } from '../command-handler.ts';
 import { aclHandlers } from './acl.ts';
 import { aclLogHandlers } from './acl-log.ts';
 import { clientHandlers } from './client.ts';

@@ -15,7 +15,7 @@ import {
 } from '../client-registry.ts';
 import { errorReply, OK_REPLY, SYNTAX_ERROR } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import { queueable, type Call, type HandlerEntry, type HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerEntry, type HandlerTable } from '../command-handler.ts';
 import { BAD_NAME, isClientName } from './connection.ts';
 
 export const clientHandlers: HandlerTable = {
@@ -33,7 +33,7 @@ export const clientHandlers: HandlerTable = {
   'client|no-evict': queueable(
     onOff((session, on) => {
       session.client.noEvict = on;
-      session.noteMemory();
+      session.memory.note();
     }),
   ),
   'client|no-touch': {
@@ -84,7 +84,7 @@ async function kill(session: Session, call: Call): Promise<Buffer> {
   const killed = victims.length + (await killAtPeers(service, what));
   if (old && killed === 0) return errorReply('ERR No such client');
   // Oneself: the reply first (networking.c, CLIENT_CLOSE_AFTER_REPLY).
-  if (victims.includes(session)) session.closeAfterReplies();
+  if (victims.includes(session)) session.end.closeAfterReplies();
   return old ? OK_REPLY : reply(session, killed);
 }
 

@@ -20,7 +20,7 @@ import { askShards } from '../ask-shards.ts';
 import { errorReply } from '../proxy-error.ts';
 import { NO_SLOT } from '../routing/request.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerTable } from '../command-handler.ts';
 import { firstError } from '../split.ts';
 
 export const clusterHandlers: HandlerTable = {

@@ -4,7 +4,7 @@ import { newClientState } from '../client-state.ts';
 import { WRONG_PASSWORD } from '../login.ts';
 import { errorReply, OK_REPLY, PONG_REPLY, RESET_REPLY } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../command-handler.ts';
 import { endTransaction } from '../transaction.ts';
 
 export const connectionHandlers: HandlerTable = {
@@ -152,6 +152,6 @@ function reset(session: Session): Buffer {
 
 function quit(session: Session): null {
   session.reply(OK_REPLY);
-  session.closeAfterReplies();
+  session.end.closeAfterReplies();
   return null;
 }

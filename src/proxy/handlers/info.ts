@@ -16,7 +16,7 @@ import {
   type InfoSections,
 } from '../info-merge.ts';
 import type { Session } from '../session.ts';
-import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../command-handler.ts';
 import { clusterInfoFields } from './cluster.ts';
 
 export const infoHandlers: HandlerTable = { info: queueable(info) };

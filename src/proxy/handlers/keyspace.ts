@@ -12,7 +12,7 @@ import { parseInfo } from '../info-merge.ts';
 import { laneHandshake } from '../routing/lane.ts';
 import { CLUSTER_DOWN, OK_REPLY } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../command-handler.ts';
 import { shardSlots } from '../split.ts';
 import { merged } from './shard-logs.ts';
 

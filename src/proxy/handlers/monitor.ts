@@ -3,7 +3,7 @@ import { answerLater } from '../answer-later.ts';
 import { Monitor } from '../monitor.ts';
 import { errorReply, OK_REPLY } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerTable } from '../command-handler.ts';
 
 export const monitorHandlers: HandlerTable = {
   monitor: { drained: true, run: monitor, atExec: () => DENIED },

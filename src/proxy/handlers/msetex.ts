@@ -8,7 +8,7 @@ import { encodeRequest } from '../../protocol/request-encoder.ts';
 import { decodeReply, encodeReply, itemsOf, RespError } from '../../protocol/resp-value.ts';
 import { ecpuOf } from '../ecpu-metering.ts';
 import { CROSS_SLOT } from '../proxy-error.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerTable } from '../command-handler.ts';
 import type { Session } from '../session.ts';
 
 /** Drained: it goes on its own, and an older command for one of its keys may still wait for another try. */

@@ -9,7 +9,7 @@ import { Gather } from '../gather.ts';
 import { errorReply } from '../proxy-error.ts';
 import { STALL_BUSY } from '../stalls.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerEntry, HandlerTable } from '../command-handler.ts';
 
 export const publishHandlers: HandlerTable = {
   publish: publishing('channel'),
@@ -60,10 +60,10 @@ function publish(session: Session, call: Call, kind: 'channel' | 'shard'): Buffe
 function send(session: Session, call: Call, kind: 'channel' | 'shard', slot: number): void {
   const channel = call.args[1]!;
   const hears = hearsMessages(session);
-  if (hears) session.holdPushes();
+  if (hears) session.pushes.hold();
   const gather = new Gather(session, call.planned, 1, call.bytes.length, ([reply]) => {
     // After the reply, which is written when this has returned.
-    if (hears) queueMicrotask(() => session.releasePushes());
+    if (hears) queueMicrotask(() => session.pushes.release());
     return countRight(session, channel, kind, reply!);
   });
   gather.send(0, call.bytes, slot, -1);

@@ -3,7 +3,7 @@ import { encodeReply, type RespValue } from '../../protocol/resp-value.ts';
 import { globMatch } from '../../protocol/glob-match.ts';
 import { countsAnswer, type CountsQuestion } from '../peers/peer-answers.ts';
 import type { Session } from '../session.ts';
-import { queueable, type HandlerEntry, type HandlerTable } from '../session-commands.ts';
+import { queueable, type HandlerEntry, type HandlerTable } from '../command-handler.ts';
 import type { TopicKind } from '../pubsub/topic.ts';
 
 export const pubsubCountHandlers: HandlerTable = {

@@ -5,7 +5,7 @@ import { answerLater } from '../answer-later.ts';
 import { CROSS_SLOT, errorReply } from '../proxy-error.ts';
 import { NO_SLOT } from '../routing/request.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerEntry, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerEntry, HandlerTable } from '../command-handler.ts';
 import { Subscriptions } from '../pubsub/subscriptions.ts';
 import { TOPIC_WORDS, type TopicKind } from '../pubsub/topic.ts';
 

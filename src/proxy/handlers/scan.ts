@@ -26,7 +26,7 @@ import {
   type ScanCursor,
 } from '../scan-cursor.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerTable } from '../command-handler.ts';
 import type { NodeSlots } from '../routing/slot-witness.ts';
 
 export const scanHandlers: HandlerTable = { scan, clusterscan: clusterScan };

@@ -14,7 +14,7 @@ import {
 } from '../../protocol/resp-value.ts';
 import { askShards } from '../ask-shards.ts';
 import type { Session } from '../session.ts';
-import type { Call, CommandHandler, HandlerTable } from '../session-commands.ts';
+import type { Call, CommandHandler, HandlerTable } from '../command-handler.ts';
 import { firstError } from '../split.ts';
 
 export const shardLogHandlers: HandlerTable = {

@@ -4,7 +4,7 @@ import { encodeReply, RespMap, RespSet } from '../../protocol/resp-value.ts';
 import { laneHandshake } from '../routing/lane.ts';
 import { CLUSTER_DOWN, errorReply, OK_REPLY, SYNTAX_ERROR } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import { queueable, type Call, type HandlerTable } from '../session-commands.ts';
+import { queueable, type Call, type HandlerTable } from '../command-handler.ts';
 import { Tracking, trackingOn, type TrackingOptions } from '../tracking.ts';
 
 export const trackingHandlers: HandlerTable = {
@@ -65,7 +65,7 @@ async function judge(session: Session, args: readonly Buffer[]): Promise<Buffer>
     }
     const reply = await ask(
       encodeRequest(
-        withEngineIds(args, upstream.clientId, (id) => sessions.get(id)?.left === false),
+        withEngineIds(args, upstream.clientId, (id) => sessions.get(id)?.end.left === false),
       ),
     );
     upstream.destroy();

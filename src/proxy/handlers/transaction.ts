@@ -5,7 +5,7 @@ import { CLUSTER_DOWN, CROSS_SLOT, errorReply, OK_REPLY } from '../proxy-error.t
 import { notAllowed } from '../queue-command.ts';
 import { NO_SLOT } from '../routing/request.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerTable } from '../command-handler.ts';
 import { endTransaction, newTransaction } from '../transaction.ts';
 
 /** Keys one connection may watch (AWS's limit). */

@@ -18,7 +18,7 @@ import type { CacheRouter } from '../routing/cache-router.ts';
 import { endBlocked } from '../end-blocked.ts';
 import { errorReply } from '../proxy-error.ts';
 import type { Session } from '../session.ts';
-import type { Call, HandlerTable } from '../session-commands.ts';
+import type { Call, HandlerTable } from '../command-handler.ts';
 import type { Upstream } from '../routing/upstream.ts';
 
 export const waitHandlers: HandlerTable = {
@@ -51,12 +51,12 @@ async function wait(session: Session, call: Call): Promise<Buffer> {
     ended = true;
     for (const upstream of upstreams) void endBlocked(router, upstream, withError);
   };
-  session.onGone = () => {
+  session.end.onGone = () => {
     ended = true;
     for (const upstream of upstreams) upstream.destroy();
   };
   const answers = await Promise.all(upstreams.map((upstream) => waitAt(router, upstream, args)));
-  session.onGone = null;
+  session.end.onGone = null;
   client.unblock = null;
   for (const upstream of upstreams) {
     if (ended) upstream.destroy();

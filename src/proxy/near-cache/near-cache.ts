@@ -11,15 +11,16 @@
  * nobody does.
  */
 import { FLAG_WRITE, type RequestArguments } from '../../protocol/command-table.ts';
-import { hashSlot, SLOT_COUNT } from '../../protocol/hash-slot.ts';
+import { hashSlot } from '../../protocol/hash-slot.ts';
 import type { ClientState } from '../client-state.ts';
 import type { PlannedCommand } from '../command-book.ts';
-import { HotKeySketch } from '../hot-key-sketch.ts';
 import type { CacheRouter } from '../routing/cache-router.ts';
 import type { Request } from '../routing/request.ts';
+import { findKey, HotKeys } from './hot-keys.ts';
 import { NearFill, NEAR_REPLY_BYTES, type NearForm, type NearOutcome } from './near-fill.ts';
-import { isEqual, NearKey, type NearEntry } from './near-key.ts';
-import { NearLink, type NearLinkOwner } from './near-link.ts';
+import type { NearEntry, NearKey } from './near-key.ts';
+import type { NearLink, NearLinkOwner } from './near-link.ts';
+import { NearLinks } from './near-links.ts';
 import { NearView } from './near-view.ts';
 import { resp2Of } from './resp2-of.ts';
 
@@ -46,9 +47,6 @@ export const NEAR_SERVED = 1;
 /** The session waits, and comes again with the same request. */
 export const NEAR_WAITS = 2;
 
-/** The bound of staleness: what its node has not confirmed for this long is not given. */
-export const NEAR_STALE_MS = 100;
-const STALE_US = NEAR_STALE_MS * 1000;
 /** A kept reply is read again after this long, whatever its node says. */
 const LIFE_MS = 1000;
 /** A part of its life, after which it is read again while it is still given. */
@@ -58,47 +56,29 @@ const CONFIRM_MS = 20;
 /** Nobody waits here longer than this, nor more often with one command: for a reply, and for word of what has changed. */
 const PATIENCE_US = 100_000;
 const WAITS_MAXIMUM = 2;
-/** A link that nothing is kept of is closed after this. */
-const IDLE_US = 10_000_000;
 /** What is not to be kept is not tried again before. */
 const UNFIT_MS = 1000;
 const LARGE_MS = 30_000;
 /** Requests that are looked up: longer ones name more than a key and a few fields. */
 const REQUEST_BYTES = 1024;
-const KEYS_MAXIMUM = 64;
 const BYTES_MAXIMUM = 8 * 1024 * 1024;
 
 /** How often hot keys are looked for. */
 const LOOK_MS = 250;
-/** Reads a second of one key, through this proxy, from which on it is hot ... */
-const HOT_READS = 800;
-/** ... and below which it is hot no more. */
-const COLD_READS = 200;
-/** Of the reads that could be kept one in so many feeds the sketch, at random. */
-const SAMPLE = 32;
-
 export class NearCache implements NearLinkOwner {
   readonly #router: CacheRouter;
-  /** By slot: the hot keys; null where there is none. */
-  readonly #slots: (NearKey[] | null)[] = Array.from({ length: SLOT_COUNT }, () => null);
-  #keys: NearKey[] = [];
-  /** By node index. */
-  readonly #links = new Map<number, NearLink>();
-  readonly #sketch = new HotKeySketch(KEYS_MAXIMUM);
+  readonly #hot = new HotKeys();
+  readonly #links: NearLinks;
   readonly #timers: NodeJS.Timeout[];
   /** Of the slot map. */
   #epoch = -1;
-  /** Grows with every key that becomes hot, and when that was: before, nobody noted who had seen it. */
-  #generation = 1;
-  #generationUs = 0;
   #sizeBytes = 0;
-  #skip = 1;
-  #random = 0x2545f491;
   /** Something was given, or is to be, since the links were asked to confirm. */
   #used = false;
 
   constructor(router: CacheRouter) {
     this.#router = router;
+    this.#links = new NearLinks(router, this);
     this.#timers = [
       setInterval(() => this.#confirm(), CONFIRM_MS).unref(),
       setInterval(() => this.#lookForHotKeys(), LOOK_MS).unref(),
@@ -120,8 +100,8 @@ export class NearCache implements NearLinkOwner {
     args: RequestArguments,
     slot: number,
   ): number {
-    const keys = slot >= 0 ? this.#slots[slot]! : null;
-    if (planned.keepable) this.#sample(planned, buf, args, slot);
+    const keys = slot >= 0 ? this.#hot.ofSlot(slot) : null;
+    if (planned.keepable) this.#hot.sample(planned, buf, args, slot);
     else if (keys !== null || !planned.staysInSlot || slot < 0) return this.#pass(session);
     if (keys === null) return NEAR_PASSED;
     const at = planned.command.firstKey;
@@ -139,22 +119,22 @@ export class NearCache implements NearLinkOwner {
 
   /** A node has answered what may be a write, and its client does not know yet. */
   onExecuted(request: Request): void {
-    if (this.#keys.length === 0 || !mayWrite(request)) return;
+    if (this.#hot.all.length === 0 || !mayWrite(request)) return;
     if (request.staysInSlot && request.slot >= 0) {
-      const keys = this.#slots[request.slot]!;
+      const keys = this.#hot.ofSlot(request.slot);
       if (keys !== null) for (const key of keys) this.#drop(key);
     } else this.dropAll();
   }
 
   /** The rules of who may read what have changed, or all the data. */
   dropAll(): void {
-    for (const key of this.#keys) this.#drop(key);
+    for (const key of this.#hot.all) this.#drop(key);
   }
 
   close(): void {
     for (const timer of this.#timers) clearInterval(timer);
     this.dropAll();
-    for (const link of this.#links.values()) link.close();
+    this.#links.close();
   }
 
   // ---- what the links tell (NearLinkOwner) ---------------------------------------------------------------------------
@@ -165,7 +145,7 @@ export class NearCache implements NearLinkOwner {
       return;
     }
     for (const bytes of changed) {
-      const keys = this.#slots[hashSlot(bytes, 0, bytes.length)]!;
+      const keys = this.#hot.ofSlot(hashSlot(bytes, 0, bytes.length));
       const key =
         keys === null
           ? null
@@ -182,7 +162,7 @@ export class NearCache implements NearLinkOwner {
   }
 
   onLost(link: NearLink): void {
-    if (this.#links.get(link.node) === link) this.#links.delete(link.node);
+    this.#links.drop(link);
     this.#dropOf(link);
   }
 
@@ -209,7 +189,7 @@ export class NearCache implements NearLinkOwner {
       const reply = client.resp === 3 ? entry.reply : resp2(entry, planned);
       if (reply === null) return this.#pass(session);
       this.#used = true;
-      if (nowUs - entry.link.confirmedUs > STALE_US || view.cleanAt !== this.#generation)
+      if (!NearLinks.isFresh(entry.link, nowUs) || view.cleanAt !== this.#hot.generation)
         return this.#waitForWord(session, view, entry.link);
       view.waits = 0;
       entry.hits++;
@@ -231,31 +211,21 @@ export class NearCache implements NearLinkOwner {
   #sees(session: NearSession, view: NearView): boolean {
     const { oldest } = session;
     if (oldest === null) return false;
-    return oldest.sequence <= view.passed || oldest.startedUs < this.#generationUs;
+    return oldest.sequence <= view.passed || oldest.startedUs < this.#hot.generationUs;
   }
 
   /** Until all links that could give the session something older than it has seen have told what there is. */
   #waitForWord(session: NearSession, view: NearView, needed: NearLink): number {
     const { nowUs } = this.#router.turn;
-    const inVain = needed.isSilent(nowUs, STALE_US) || this.#sees(session, view);
+    const inVain = NearLinks.isSilent(needed, nowUs) || this.#sees(session, view);
     if (inVain || view.waits >= WAITS_MAXIMUM) return this.#pass(session);
-    // Of the others nothing is given before they have been asked again, later than now.
-    const links = [...this.#links.values()].filter(
-      (link) =>
-        link === needed || nowUs - link.confirmedUs <= STALE_US || nowUs - link.sentUs <= STALE_US,
-    );
-    const generation = this.#generation;
-    let missing = links.length;
-    let toldAll = true;
+    const { generation } = this.#hot;
     view.waits++;
     session.wait();
-    for (const link of links)
-      link.fence((told) => {
-        toldAll &&= told;
-        if (--missing > 0) return;
-        if (toldAll) view.cleanAt = generation;
-        session.release();
-      });
+    this.#links.fence(needed, nowUs, (toldAll) => {
+      if (toldAll) view.cleanAt = generation;
+      session.release();
+    });
     return NEAR_WAITS;
   }
 
@@ -279,7 +249,7 @@ export class NearCache implements NearLinkOwner {
     if (underWay !== undefined) return underWay;
     if (!key.mayFill(turn.nowUs) || this.#sizeBytes > BYTES_MAXIMUM - NEAR_REPLY_BYTES) return null;
     const owner = map.ownerOf(key.slot);
-    if (owner < 0 || this.#links.get(owner)?.isSilent(turn.nowUs, STALE_US)) return null;
+    if (owner < 0 || this.#links.isSilentAt(owner, turn.nowUs)) return null;
     const request = Buffer.from(buf.subarray(start, end));
     const list: Buffer[] = [];
     for (let i = 0; i < args.argc; i++)
@@ -293,7 +263,7 @@ export class NearCache implements NearLinkOwner {
       slot: key.slot,
       readsHash: planned.readsHash,
     };
-    const fill = new NearFill(this.#router, this.#link(owner), form, (done, outcome) =>
+    const fill = new NearFill(this.#router, this.#links.to(owner), form, (done, outcome) =>
       this.#onFilled(key, done, outcome),
     );
     key.fills.push(fill);
@@ -304,7 +274,7 @@ export class NearCache implements NearLinkOwner {
   #onFilled(key: NearKey, fill: NearFill, outcome: NearOutcome): void {
     key.fills = key.fills.filter((each) => each !== fill);
     this.#follow();
-    if (outcome.kind === 'passed' || fill.discarded || !this.#keys.includes(key)) return;
+    if (outcome.kind === 'passed' || fill.discarded || !this.#hot.has(key)) return;
     const { form, link, sentUs } = fill;
     const { request, user, database } = form;
     const liveUs =
@@ -334,7 +304,7 @@ export class NearCache implements NearLinkOwner {
 
   /** All that was read over this link. */
   #dropOf(link: NearLink): void {
-    for (const key of this.#keys)
+    for (const key of this.#hot.all)
       if (
         key.entries.some((entry) => entry.link === link) ||
         key.fills.some((fill) => fill.link === link)
@@ -352,93 +322,33 @@ export class NearCache implements NearLinkOwner {
 
   // ---- links and hot keys --------------------------------------------------------------------------------------------
 
-  #link(node: number): NearLink {
-    let link = this.#links.get(node);
-    if (link === undefined) {
-      link = new NearLink(this.#router, node, this);
-      this.#links.set(node, link);
-    }
-    return link;
-  }
-
   #confirm(): void {
-    if (this.#links.size === 0) return;
+    if (this.#links.none) return;
     const { turn } = this.#router;
     turn.tick();
     const longAgoUs = turn.nowUs - PATIENCE_US;
-    for (const key of this.#keys)
+    for (const key of this.#hot.all)
       for (const fill of key.fills) if (fill.sentUs < longAgoUs) fill.release();
-    const used = new Set(this.#keys.flatMap((key) => key.entries.map(({ link }) => link)));
-    for (const link of this.#links.values()) {
-      if (this.#used && used.has(link)) link.ping();
-      else if (!used.has(link) && turn.nowUs - link.sentUs > IDLE_US) link.close();
-      link.look(turn.nowUs, PATIENCE_US);
-    }
+    const used = new Set(this.#hot.all.flatMap((key) => key.entries.map(({ link }) => link)));
+    this.#links.keep(used, this.#used, turn.nowUs, PATIENCE_US);
     this.#used = false;
   }
 
-  #sample(planned: PlannedCommand, buf: Buffer, args: RequestArguments, slot: number): void {
-    if (--this.#skip > 0) return;
-    // Not every 32nd: pipelines have rhythms of their own.
-    this.#random ^= this.#random << 13;
-    this.#random ^= this.#random >>> 17;
-    this.#random ^= this.#random << 5;
-    this.#skip = 1 + ((this.#random >>> 8) % (2 * SAMPLE - 1));
-    const at = planned.command.firstKey;
-    if (at < args.argc)
-      this.#sketch.record(slot, buf, args.argStart[at]!, args.argEnd[at]!, true, SAMPLE);
-  }
-
   #lookForHotKeys(): void {
-    const ratePerSecond = 1000 / LOOK_MS;
-    const rates = this.#sketch
-      .top()
-      .map((hot) => ({ ...hot, rate: HotKeySketch.rateOf(hot.reads) * ratePerSecond }));
-    this.#sketch.decay();
-    const isHot = (key: NearKey): boolean =>
-      rates.some(({ key: bytes, rate }) => rate >= COLD_READS && bytes.equals(key.bytes));
     const { turn } = this.#router;
     turn.tick();
     this.#dropExpired(turn.nowUs);
-    const kept = this.#keys.filter(isHot);
-    for (const key of this.#keys) if (!kept.includes(key)) this.#forget(key);
-    this.#keys = kept;
-    for (const { key, slot, rate } of rates) {
-      if (rate < HOT_READS || this.#keys.length >= KEYS_MAXIMUM) break;
-      const there = this.#slots[slot] ?? null;
-      if (there !== null && findKey(there, key, 0, key.length) !== null) continue;
-      const hot = new NearKey(key, slot);
-      this.#keys.push(hot);
-      this.#slots[slot] = [...(there ?? []), hot];
-      this.#generation++;
-      this.#generationUs = turn.nowUs;
-    }
+    for (const key of this.#hot.look(turn.nowUs, LOOK_MS)) this.#drop(key);
   }
 
   #dropExpired(nowUs: number): void {
-    for (const key of this.#keys) {
+    for (const key of this.#hot.all) {
       const gone = key.entries.filter(({ untilUs }) => untilUs < nowUs);
       if (gone.length === 0) continue;
       key.entries = key.entries.filter((entry) => !gone.includes(entry));
       for (const entry of gone) this.#sizeBytes -= sizeOf(entry);
     }
   }
-
-  #forget(key: NearKey): void {
-    this.#drop(key);
-    const rest = this.#slots[key.slot]!.filter((each) => each !== key);
-    this.#slots[key.slot] = rest.length === 0 ? null : rest;
-  }
-}
-
-function findKey(
-  keys: readonly NearKey[],
-  buf: Buffer,
-  start: number,
-  end: number,
-): NearKey | null {
-  for (const key of keys) if (isEqual(key.bytes, buf, start, end)) return key;
-  return null;
 }
 
 /** Nothing about the client makes its reads more than reads. */

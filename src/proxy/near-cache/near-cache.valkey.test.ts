@@ -10,7 +10,7 @@ import { RawClient } from '../../../e2e/harness/raw-client.ts';
 import { until } from '../../../e2e/harness/until.ts';
 import type { CacheUser } from '../../model/user.ts';
 import { hashSlot } from '../../protocol/hash-slot.ts';
-import { NEAR_STALE_MS } from './near-cache.ts';
+import { NEAR_STALE_MS } from './near-links.ts';
 
 const APP: CacheUser = {
   name: 'app',

@@ -11,7 +11,7 @@ import { randomFrom, testSeed } from '../../../e2e/harness/random.ts';
 import { RawClient } from '../../../e2e/harness/raw-client.ts';
 import { hashSlot } from '../../protocol/hash-slot.ts';
 import { decodeReply, itemsOf, RespError, textOf } from '../../protocol/resp-value.ts';
-import { NEAR_STALE_MS } from './near-cache.ts';
+import { NEAR_STALE_MS } from './near-links.ts';
 
 const KEY = '{c}ounter';
 const SLOT = hashSlot(Buffer.from(KEY), 0, KEY.length);

@@ -184,7 +184,7 @@ export class PubSubHub implements PlacerOwner {
   onMessage(topic: Topic, push: Buffer): void {
     let array: Buffer | null = null;
     for (const session of topic.sessions) {
-      session.push(session.client.resp === 3 ? push : (array ??= asResp2(push)));
+      session.pushes.push(session.client.resp === 3 ? push : (array ??= asResp2(push)));
     }
   }
 
