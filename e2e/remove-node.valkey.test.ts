@@ -20,12 +20,13 @@ test('a replica that is made the primary while it leaves stays, with its data; i
   const context = {
     ...plane.context(),
     // While proxies leave it: first a user asks for a failover to it, then the engine elects it.
-    served: async () => {
+    left: async () => {
       const { id: nodeId } = replica!;
       refused = await plane
         .run({ kind: 'planned-failover', nodeId, primaryId: old!.id })
         .catch((error: unknown) => error);
       await call(nodeId, 'CLUSTER', 'FAILOVER', 'TAKEOVER');
+      return true;
     },
   };
   const step = { kind: 'remove-node', nodeId: replica!.id, why: 'a test' } as const;

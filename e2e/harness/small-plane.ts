@@ -1,10 +1,9 @@
 /**
- * The part of the control plane that keeps a sharded cache's nodes alive, without daemon and proxies: real store, nodes,
+ * The part of the control plane that keeps a cache's nodes alive, without daemon and proxies: real store, nodes,
  * lanes and steps, in a directory of its own. What it began may be gone on with by another one on the same directory, in
  * this process or in another, as one daemon goes on after another. An in-process proxy serves the cache where asked.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -14,16 +13,18 @@ import { Fleet } from '../../src/control/fleet.ts';
 import { Hosts } from '../../src/control/hosts.ts';
 import { Journal } from '../../src/control/journal.ts';
 import { Lanes } from '../../src/control/lanes.ts';
+import { PlaneLinkServer } from '../../src/control/plane-link-server.ts';
 import { NodeNews } from '../../src/control/node-news.ts';
 import { parseClusterNodes } from '../../src/control/node-observation.ts';
 import { Ports } from '../../src/control/ports.ts';
+import { servingBoard } from '../../src/control/serving-board.ts';
 import { ShardKeeper } from '../../src/control/shard-keeper.ts';
 import type { Step } from '../../src/control/step.ts';
 import type { StepContext } from '../../src/control/step-context.ts';
 import { primaryOf, type ShardPrimary } from '../../src/control/steps/move-ends.ts';
 import { Store } from '../../src/control/store.ts';
 import type { CacheRecord, NodeRecord } from '../../src/control/store-records.ts';
-import { developmentCertificatePaths, topologyOf } from '../../src/control/topology-of.ts';
+import { TopologySource } from '../../src/control/topology-source.ts';
 import { WarmPool } from '../../src/control/warm-pool.ts';
 import { findEngine, installEngine } from '../../src/engine/catalogue.ts';
 import type { Host } from '../../src/engine/host.ts';
@@ -36,6 +37,8 @@ import { RawClient, type RawClientOptions } from './raw-client.ts';
 import { until } from './until.ts';
 
 export interface SmallPlaneOptions {
+  /** Default true. False: one shard, and no test that asks nodes for their slots. */
+  readonly sharding?: boolean;
   readonly shards?: number;
   readonly replicas?: number;
   /** Of each shard's nodes; the last one goes for the shards after it. */
@@ -61,8 +64,8 @@ export class SmallPlane {
   readonly #ownsRoot: boolean;
   #proxy: Proxy | null = null;
   /** The end of the link that a proxy keeps to its control plane. */
-  #link: Server | null = null;
-  readonly #linked = new Set<Socket>();
+  #link: PlaneLinkServer | null = null;
+  readonly #topology: TopologySource;
   #stopping = false;
 
   private constructor(root: string, ownsRoot: boolean) {
@@ -99,6 +102,7 @@ export class SmallPlane {
     this.#hosts = new Hosts([host], news, this.#log);
     const fleet = new Fleet(this.#hosts, this.store, paths.nodes, news, this.#log);
     this.fleet = fleet;
+    this.#topology = new TopologySource(this.store, root, (node) => fleet.address(node));
     this.#pool = new WarmPool({
       store: this.store,
       hosts: this.#hosts,
@@ -146,9 +150,9 @@ export class SmallPlane {
       signal,
       event: (kind) => void this.events.push(kind),
       progress: (fraction, detail) => void this.progress.push([fraction, detail]),
-      refresh: () => this.#refreshProxy(),
-      publish: () => undefined,
-      served: () => Promise.resolve(),
+      refresh: () => this.#link?.refresh('test'),
+      publish: () => this.#publish(),
+      left: (timeoutMs) => this.#left(timeoutMs),
       lookAtShard: (shard) => this.#lanes.lookAtShard(this.cache.id, shard),
       drainShard: (shard) => this.#lanes.drainShard(this.cache.id, shard),
     };
@@ -178,12 +182,13 @@ export class SmallPlane {
     process.kill(this.fleet.pid(nodeId)!, 'SIGKILL');
   }
 
-  /** Every node runs; all agree about every slot, and none is on its way. */
+  /** Every node runs; sharded: all agree about every slot, and none is on its way. */
   async settled(): Promise<void> {
     await until(async () => {
       const nodes = this.store.nodes();
       const states = nodes.map(({ id, role }) => this.fleet.state(id, role));
       if (states.some((state) => state !== 'online')) return false;
+      if (!this.cache.spec.sharding) return true;
       const views = await this.views(nodes);
       if (views.some((view) => view === null)) return false;
       const pictures = views.map((view) =>
@@ -217,6 +222,11 @@ export class SmallPlane {
     return undefined;
   }
 
+  /** Nobody looks after the nodes any more: they are a test's alone. */
+  async rest(): Promise<void> {
+    await this.#lanes.stop();
+  }
+
   /** This one goes, the nodes stay. */
   async leave(): Promise<void> {
     this.#stopping = true;
@@ -238,12 +248,13 @@ export class SmallPlane {
   }
 
   async #form(options: SmallPlaneOptions): Promise<void> {
-    const { lines = ['9.1'], shards = 2, replicas = 0 } = options;
+    const { lines = ['9.1'], sharding = true, replicas = 0 } = options;
+    const { shards = sharding ? 2 : 1 } = options;
     await Promise.all([...new Set(lines)].map((line) => installEngine(line)));
     const spec = checkSpec({
       name: 'test',
-      sharding: true,
-      shards,
+      sharding,
+      ...(sharding ? { shards } : {}),
       replicas,
       engineVersion: lines[0],
       ...(options.memoryBytes === undefined
@@ -265,7 +276,7 @@ export class SmallPlane {
     const start = ({ id }: NodeRecord) =>
       this.run({ kind: 'start-node', nodeId: id, identity: 'kept', replicaOf: null });
     await Promise.all(this.store.nodes().map(start));
-    await this.run({ kind: 'form-cluster' });
+    await this.run({ kind: sharding ? 'form-cluster' : 'form-replication' });
     this.store.updateCache(this.cache.id, { state: 'available' });
   }
 
@@ -275,29 +286,42 @@ export class SmallPlane {
   }
 
   async #serve(): Promise<void> {
-    const parts = [
-      { cache: this.cache, nodes: this.store.nodes(), users: this.store.users(this.cache.id) },
-    ];
-    const { caches } = topologyOf(1, parts, developmentCertificatePaths(this.root), (node) =>
-      this.fleet.address(node),
+    this.#topology.renew();
+    this.#link = new PlaneLinkServer(
+      join(this.root, CONTROL_SOCKET),
+      {
+        topology: () => this.#topology.current,
+        onUsage: () => undefined,
+        onHeat: () => undefined,
+        onServing: () => undefined,
+        onNodeLost: () => undefined,
+        onUnlinked: () => undefined,
+      },
+      this.#log,
     );
-    this.#link = createServer((socket) => {
-      this.#linked.add(socket);
-      socket.on('error', () => undefined).on('close', () => this.#linked.delete(socket));
-      socket.resume();
-    }).listen(join(this.root, CONTROL_SOCKET));
-    this.#proxy = await startInProcessProxy(this.root, caches[0]!, { index: 0, proxies: 1 });
+    await this.#link.listen();
+    const [cache] = this.#topology.current.caches;
+    this.#proxy = await startInProcessProxy(this.root, cache!, { index: 0, proxies: 1 });
   }
 
   async #serveNoMore(): Promise<void> {
     await this.#proxy?.drain(0);
     this.#proxy = null;
-    for (const socket of this.#linked) socket.destroy();
-    this.#link?.close();
+    await this.#link?.close();
     this.#link = null;
   }
 
-  #refreshProxy(): void {
-    for (const socket of this.#linked) socket.write('{"type":"refresh","cache":"test"}\n');
+  #publish(): void {
+    this.#topology.renew();
+    this.#link?.publish();
+  }
+
+  #left(timeoutMs: number): Promise<boolean> {
+    const board = servingBoard(
+      () => (this.#proxy === null ? [] : [0]),
+      () => this.#link?.proxies() ?? [],
+      () => this.#topology.current.version,
+    );
+    return board.left(this.cache.name, timeoutMs);
   }
 }

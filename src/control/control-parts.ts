@@ -79,9 +79,7 @@ export function controlParts(options: ControlPlaneOptions, isStopping: () => boo
     event: (kind, message) => journal.event(cache.name, kind, message),
     refresh: () => proxies.refresh(cache.name),
     publish: () => proxies.publish(),
-    served: async (timeoutMs) => {
-      await proxies.board.settled(cache.name, timeoutMs);
-    },
+    left: (timeoutMs) => proxies.board.left(cache.name, timeoutMs),
     lookAtShard: (shard) => lanes.lookAtShard(cache.id, shard),
     drainShard: async (shard) => {
       await lanes.drainShard(cache.id, shard);

@@ -25,6 +25,8 @@ export interface LinkedProxy {
   readonly servingVersion: number;
   /** Caches it could not listen for, and why. */
   readonly failures: Readonly<Record<string, string>>;
+  /** Caches of which a node that leaves still owes it replies. */
+  readonly leaving: readonly string[];
 }
 
 export interface PlaneLinkHandlers {
@@ -179,6 +181,7 @@ export class PlaneLinkServer {
         pid: message.pid,
         servingVersion: 0,
         failures: {},
+        leaving: [],
       };
       const topology = this.#handlers.topology();
       this.#sendTopology(peer, topology.version, encode({ type: 'topology', topology }));
@@ -190,6 +193,7 @@ export class PlaneLinkServer {
         ...peer.proxy,
         servingVersion: message.version,
         failures: message.failures,
+        leaving: message.leaving,
       };
       this.#handlers.onServing(peer.proxy);
     } else if (message.type === 'usage') {

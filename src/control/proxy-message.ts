@@ -85,6 +85,8 @@ const proxyMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('serving'),
     version: z.number(),
     failures: z.record(z.string(), z.string()),
+    // Proxies from before nodes were left in peace do not say.
+    leaving: z.array(z.string()).default([]),
   }),
   z.object({ type: z.literal('usage'), usage: usageSchema }),
   z.object({ type: z.literal('heat'), report: heatSchema }),

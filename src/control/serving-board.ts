@@ -13,6 +13,13 @@ export interface Serving {
 export interface ServingBoard {
   /** Waits until all live proxies have the topology of now, not longer than that; what is so then. */
   settled(cacheName: string, timeoutMs: number, signal?: AbortSignal): Promise<Serving>;
+  /**
+   * Waits until no live proxy has anything under way any more at the cache's nodes that leave, by the topology of now, not
+   * longer than that.
+   *
+   * @returns whether it is so
+   */
+  left(cacheName: string, timeoutMs: number): Promise<boolean>;
 }
 
 const POLL_MS = 5;
@@ -27,13 +34,16 @@ export function servingBoard(
   linked: () => readonly LinkedProxy[],
   version: () => number,
 ): ServingBoard {
-  const serving = (cacheName: string, wanted: number): Serving => {
+  /** Each live proxy; undefined for one that has not said anything yet. */
+  const said = () => {
     const byIndex = new Map(linked().map((proxy) => [proxy.index, proxy]));
-    const indexes = alive();
-    const proxies = indexes.map((index) => byIndex.get(index));
+    return alive().map((index) => byIndex.get(index));
+  };
+  const serving = (cacheName: string, wanted: number): Serving => {
+    const proxies = said();
     return {
       all:
-        indexes.length > 0 && proxies.every((p) => p !== undefined && p.servingVersion >= wanted),
+        proxies.length > 0 && proxies.every((p) => p !== undefined && p.servingVersion >= wanted),
       failures: proxies.flatMap((p) => {
         const failure = p?.failures[cacheName];
         return failure === undefined ? [] : [`proxy ${p!.index}: ${failure}`];
@@ -49,6 +59,17 @@ export function servingBoard(
         if (now.all || performance.now() > deadline) return now;
         await delay(POLL_MS, undefined, signal && { signal });
       }
+    },
+    async left(cacheName, timeoutMs) {
+      const wanted = version();
+      const deadline = performance.now() + timeoutMs;
+      const hasLeft = (proxy: LinkedProxy | undefined) =>
+        proxy !== undefined && proxy.servingVersion >= wanted && !proxy.leaving.includes(cacheName);
+      while (!said().every(hasLeft)) {
+        if (performance.now() > deadline) return false;
+        await delay(POLL_MS);
+      }
+      return true;
     },
   };
 }

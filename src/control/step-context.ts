@@ -23,8 +23,11 @@ export interface StepContext {
   progress?(fraction: number, detail: string): void;
   /** Sends proxies a topology made from the store as it is now. */
   publish(): void;
-  /** Waits until all proxies serve what was published last, not longer than that. */
-  served(timeoutMs: number): Promise<void>;
+  /**
+   * Waits until proxies have nothing under way any more at nodes of this cache that leave, as published last, not longer
+   * than that; whether it is so.
+   */
+  left(timeoutMs: number): Promise<boolean>;
   /** Has a shard looked after, from now on or again. */
   lookAtShard(shard: number): void;
   /** Ends what runs for a shard; resolves when nothing of it is left. */

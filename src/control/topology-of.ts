@@ -93,6 +93,9 @@ function cachePart(
         engineLine: node.engineLine,
         role: node.role,
       })),
+    leaving: nodes
+      .filter((node) => node.leaving)
+      .map((node) => ({ host: address(node), port: node.port })),
     virtualPrimaryId: cache.virtualPrimaryId,
     virtualReaderId: cache.virtualReaderId,
     createdAtMs: cache.createdAtMs,

@@ -12,6 +12,7 @@ export type NodeErrorCode =
   | 'NODE_UNKNOWN'
   | 'NODE_IN_USE'
   | 'NODE_LEAVING'
+  | 'NODE_NOT_PRIMARY'
   | 'NODE_MISSES_WRITES'
   | 'NODE_UNREACHABLE'
   | 'NODE_TIMEOUT'

@@ -15,6 +15,8 @@ export type ProxyToControl =
       readonly type: 'serving';
       readonly version: number;
       readonly failures: Readonly<Record<string, string>>;
+      /** Names of caches of which a node that leaves still owes replies, or is still sent requests. */
+      readonly leaving: readonly string[];
     }
   | { readonly type: 'usage'; readonly usage: ProxyUsage }
   /** Answered with `heat-taken`. */

@@ -49,6 +49,11 @@ export interface TopologyCache {
   /** Proxies keep replies to reads of hot keys. Absent in a picture from before there was such a thing: false. */
   readonly nearCache?: boolean;
   readonly nodes: readonly TopologyNode[];
+  /**
+   * Where nodes listen that are on their way out. They own nothing; a proxy sends them nothing any more, and says when
+   * they owe it nothing either (plane-link.ts). Absent in a picture from before there was such a thing: none.
+   */
+  readonly leaving?: readonly Pick<TopologyNode, 'host' | 'port'>[];
   /** Ids of the one virtual node and of its virtual reader, 40 hex digits, constant for the cache's life. */
   readonly virtualPrimaryId: string;
   readonly virtualReaderId: string;

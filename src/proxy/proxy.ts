@@ -57,6 +57,8 @@ const USAGE_MS = 1000;
 const PROXIES_MAXIMUM = 1024;
 /** A port that is taken is tried again: its last owner may just be going. */
 const LISTEN_RETRY_MS = 250;
+/** While nodes that are taken out owe replies, control is told this often how it stands. */
+const LEAVING_MS = 10;
 
 export class Proxy {
   readonly #options: ProxyOptions;
@@ -77,7 +79,9 @@ export class Proxy {
   readonly #usageTimer: NodeJS.Timeout;
   #topology: Topology = { version: 0, caches: [] };
   #applying: Promise<void> = Promise.resolve();
+  #servingVersion = 0;
   #lastId = 0;
+  #leavingTimer: NodeJS.Timeout | null = null;
   #stopped = false;
 
   constructor(options: ProxyOptions, commands: SessionCommands) {
@@ -115,6 +119,7 @@ export class Proxy {
     if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#usageTimer);
+    if (this.#leavingTimer !== null) clearTimeout(this.#leavingTimer);
     const served = [...this.#caches.values()];
     await Promise.all(served.map((cache) => cache.listener.close()));
     const deadline = performance.now() + graceMs;
@@ -248,6 +253,7 @@ export class Proxy {
         this.#options.log.error({ cache: cache.name, err: error }, 'cannot serve the cache');
       }
     }
+    this.#servingVersion = topology.version;
     this.#reportServing();
     if (this.#failures.size > 0) {
       setTimeout(() => {
@@ -313,11 +319,20 @@ export class Proxy {
   }
 
   #reportServing(): void {
+    const leaving = [...this.#caches]
+      .filter(([, { service }]) => !service.router.hasLeft)
+      .map(([name]) => name);
     this.#link?.send({
       type: 'serving',
-      version: this.#topology.version,
+      version: this.#servingVersion,
       failures: Object.fromEntries(this.#failures),
+      leaving,
     });
+    if (leaving.length === 0 || this.#leavingTimer !== null) return;
+    this.#leavingTimer = setTimeout(() => {
+      this.#leavingTimer = null;
+      if (!this.#stopped) this.#reportServing();
+    }, LEAVING_MS);
   }
 
   #readStored(): Topology | null {

@@ -10,6 +10,7 @@ import type { NodeRecord } from '../store-records.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { enterCluster, forgetStrangers, peersOf } from './enter-cluster.ts';
+import { follow } from './hand-over.ts';
 import { waitUntil } from './wait-until.ts';
 
 export async function joinReplica(
@@ -22,7 +23,7 @@ export async function joinReplica(
   if (node === undefined || primary === undefined) return;
   if (!fleet.isAlive(node.id) || !fleet.isAlive(primary.id)) return;
   if (cache.spec.sharding) await joinCluster(context, node, primary);
-  else await fleet.call(node.id, ['REPLICAOF', fleet.address(primary), primary.port]);
+  else await follow(context, node, primary);
   await fleet.observe(node.id, { cluster: cache.spec.sharding });
   context.event('node-joined', `node ${node.id} follows ${primary.id} in shard ${node.shard}`);
 }

@@ -3,21 +3,26 @@
  *
  *   in reach, known to all -> writes pause on the primary -> offsets agree -> the replica takes over -> the primary follows it
  *
- * The engine's own ways are not used, because writes stand still in them for much longer: FAILOVER (unsharded) waits for
- * the replica's acknowledgement, which comes once a second (replicationCron); CLUSTER FAILOVER asks the other primaries
- * for their votes, and is left waiting for 5 s where one votes a second time about the same primary within twice the node
- * timeout, or has not heard yet whose replica this is (clusterSendFailoverAuthIfNeeded). Votes guard against two who
- * decide; here one decides, who talks to both.
+ * Sharded, the replica takes over by TAKEOVER; unsharded, the primary hands over (hand-over.ts). CLUSTER FAILOVER is not
+ * used, because writes stand still in it for much longer: it asks the other primaries for their votes, and is left waiting
+ * for 5 s where one votes a second time about the same primary within twice the node timeout, or has not heard yet whose
+ * replica this is (clusterSendFailoverAuthIfNeeded). Votes guard against two who decide; here one decides, who talks to
+ * both.
+ *
+ * Each is one command. A daemon that dies before it has changed nothing, one that dies after it has changed everything; the
+ * next one takes the step up, and looks which of the two it was.
  */
 import { NodeError } from '../../engine/node-error.ts';
 import { isOlderLine } from '../line-order.ts';
+import type { NodeObservation } from '../node-observation.ts';
 import type { NodeRecord } from '../store-records.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { liveMembers, peersOf } from './enter-cluster.ts';
+import { follow, handOver } from './hand-over.ts';
 import { hearOfMovedSlots } from './hear-of-moved-slots.ts';
 import { recordPrimary } from './record-roles.ts';
-import { waitUntil } from './wait-until.ts';
+import { StepTimeout, waitUntil } from './wait-until.ts';
 
 /** In reach of its primary before it begins, or the pause of writes would be felt. */
 const CLOSE_BYTES = 1024 ** 2;
@@ -25,6 +30,8 @@ const IN_REACH_TIMEOUT_MS = 30_000;
 const KNOWN_TIMEOUT_MS = 10_000;
 /** Well below the default deadline of held requests. */
 const PAUSE_MS = 2_000;
+/** So long after its begin the pause holds for the takeover too. */
+const IN_PAUSE_MS = 1_500;
 
 export async function plannedFailover(
   context: StepContext,
@@ -33,7 +40,7 @@ export async function plannedFailover(
   const { store, fleet, signal } = context;
   const node = store.node(step.nodeId);
   const primary = store.node(step.primaryId);
-  if (node === undefined || primary === undefined || node.role === 'primary') return;
+  if (node === undefined || primary === undefined) return;
   if (node.leaving) {
     throw new NodeError('NODE_LEAVING', `node ${node.id} is being taken out of its cache`);
   }
@@ -47,6 +54,7 @@ export async function plannedFailover(
         fleet.observe(primary.id),
       ]);
       if (replica?.role === 'primary') return true;
+      refuseIfReplica(source, primary);
       return (
         replica?.linkUp === true && source !== null && source.offset - replica.offset < CLOSE_BYTES
       );
@@ -54,15 +62,38 @@ export async function plannedFailover(
     { timeoutMs: IN_REACH_TIMEOUT_MS, everyMs: 50, signal },
   );
   if (fleet.observation(node.id)?.role === 'primary') {
-    recordPrimary(context, node.shard, node.id);
-    return;
+    await endWhatWasDone(context, node, primary);
+  } else {
+    if (context.cache.spec.sharding) await untilKnown(context, node);
+    await changePlaces(context, node, primary);
   }
-  if (context.cache.spec.sharding) await untilKnown(context, node);
-  await changePlaces(context, node, primary);
   context.event(
     'failover',
     `node ${node.id} is the primary of shard ${node.shard} now, ${primary.id} its replica (planned)`,
   );
+}
+
+/** A daemon that ended in the middle left the old one paused. */
+async function endWhatWasDone(
+  context: StepContext,
+  node: NodeRecord,
+  primary: NodeRecord,
+): Promise<void> {
+  const { fleet } = context;
+  recordPrimary(context, node.shard, node.id);
+  context.refresh();
+  context.publish();
+  if ((await fleet.observe(primary.id))?.role !== 'replica') return;
+  await fleet.call(primary.id, ['CLIENT', 'UNPAUSE']).catch(() => undefined);
+}
+
+/**
+ * While no daemon ran, the engine may have made a third one the primary: what the node that was meant is to have is all
+ * of that one's writes then, and whoever asked must look again.
+ */
+function refuseIfReplica(source: NodeObservation | null, primary: NodeRecord): void {
+  if (source?.role !== 'replica') return;
+  throw new NodeError('NODE_NOT_PRIMARY', `node ${primary.id} is not the primary of its shard`);
 }
 
 /** What a stranger says of slots is not listened to: before it says so, all of the cluster know it. */
@@ -90,6 +121,7 @@ async function changePlaces(
 ): Promise<void> {
   const { fleet, cache, signal } = context;
   // Ends by itself: should this daemon die now, writes go on where they were.
+  const pausedAtMs = performance.now();
   await fleet.call(primary.id, ['CLIENT', 'PAUSE', PAUSE_MS, 'WRITE']);
   let changed = false;
   try {
@@ -99,21 +131,26 @@ async function changePlaces(
         // The primary first: its offset stands still, the replica's grows towards it.
         const source = await fleet.observe(primary.id);
         const replica = await fleet.observe(node.id);
+        refuseIfReplica(source, primary);
         return source !== null && replica?.linkUp === true && replica.offset >= source.offset;
       },
       { timeoutMs: PAUSE_MS / 2, everyMs: 1, signal },
     );
     refuseIfWritesAreMissing(context, node, primary);
-    if (cache.spec.sharding) await hearOfMovedSlots(context, node);
-    // Written down before it is done: with two that follow nobody, the one that is meant to be primary is it.
-    recordPrimary(context, node.shard, node.id);
-    const command = cache.spec.sharding
-      ? ['CLUSTER', 'FAILOVER', 'TAKEOVER']
-      : ['REPLICAOF', 'NO', 'ONE'];
-    await fleet.call(node.id, command, PAUSE_MS / 4);
-    changed = true;
+    if (cache.spec.sharding) {
+      await hearOfMovedSlots(context, node);
+      recordPrimary(context, node.shard, node.id);
+      refuseIfLate(pausedAtMs, primary);
+      // Also where no answer comes in time: it may do it yet.
+      changed = true;
+      await fleet.call(node.id, ['CLUSTER', 'FAILOVER', 'TAKEOVER'], PAUSE_MS / 4);
+    } else {
+      refuseIfLate(pausedAtMs, primary);
+      await handOver(context, primary, node);
+      recordPrimary(context, node.shard, node.id);
+    }
     context.refresh();
-    if (!cache.spec.sharding) await followUnsharded(context, node);
+    if (!cache.spec.sharding) await followUnsharded(context, node, primary);
     context.publish();
     await waitUntil(
       `node ${primary.id} following ${node.id}`,
@@ -126,6 +163,12 @@ async function changePlaces(
     // write to it: the pause runs on until its end.
     if (!changed) await fleet.call(primary.id, ['CLIENT', 'UNPAUSE']).catch(() => undefined);
   }
+}
+
+/** A daemon that stood still meanwhile: the pause may have ended, and the primary have taken writes since. */
+function refuseIfLate(pausedAtMs: number, primary: NodeRecord): void {
+  if (performance.now() - pausedAtMs < IN_PAUSE_MS) return;
+  throw new StepTimeout(`what precedes the takeover from ${primary.id}`, IN_PAUSE_MS);
 }
 
 /** An older engine goes on after a command that it does not know: its offset is right, its data is not. */
@@ -142,11 +185,16 @@ function refuseIfWritesAreMissing(
   );
 }
 
-/** In a cluster the others hear it from the new primary; here they are told. */
-async function followUnsharded(context: StepContext, node: NodeRecord): Promise<void> {
+/** In a cluster the others hear it from the new primary; here those that are neither old nor new one are told. */
+async function followUnsharded(
+  context: StepContext,
+  node: NodeRecord,
+  primary: NodeRecord,
+): Promise<void> {
   const { store, fleet, cache } = context;
-  const others = store.nodes(cache.id).filter((other) => other.id !== node.id);
-  await Promise.allSettled(
-    others.map((other) => fleet.call(other.id, ['REPLICAOF', fleet.address(node), node.port])),
-  );
+  const ends = [node.id, primary.id];
+  const following = store
+    .nodes(cache.id)
+    .filter(({ id }) => !ends.includes(id) && fleet.isAlive(id));
+  await Promise.allSettled(following.map((other) => follow(context, other, node)));
 }

@@ -8,6 +8,7 @@
 import { seconds } from '../seconds.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
+import { becomePrimary, follow } from './hand-over.ts';
 import { hearOfMovedSlots } from './hear-of-moved-slots.ts';
 import { recordPrimary } from './record-roles.ts';
 
@@ -26,7 +27,7 @@ export async function takeOver(
     await hearOfMovedSlots(context, node);
     await fleet.call(node.id, ['CLUSTER', 'FAILOVER', 'TAKEOVER'], COMMAND_TIMEOUT_MS);
   } else {
-    await fleet.call(node.id, ['REPLICAOF', 'NO', 'ONE'], COMMAND_TIMEOUT_MS);
+    await becomePrimary(context, node, COMMAND_TIMEOUT_MS);
   }
   context.refresh();
   // Never run under its name: somebody said that the host of the one before it is dead.
@@ -40,9 +41,7 @@ export async function takeOver(
       .filter((other) => other.id !== node.id && fleet.isAlive(other.id));
     // One that does not answer now is found following the wrong node at the next look.
     await Promise.allSettled(
-      others.map((other) =>
-        fleet.call(other.id, ['REPLICAOF', fleet.address(node), node.port], COMMAND_TIMEOUT_MS),
-      ),
+      others.map((other) => follow(context, other, node, COMMAND_TIMEOUT_MS)),
     );
   }
   context.event(

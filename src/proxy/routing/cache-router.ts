@@ -276,7 +276,19 @@ export class CacheRouter {
     this.#takeBack.close();
   }
 
+  /**
+   * Do nodes that are taken out owe this proxy nothing, and will be sent nothing? What is read over a connection of its own
+   * (XREAD BLOCK) does not count: it is asked anew elsewhere.
+   */
+  get hasLeft(): boolean {
+    const leaving = this.map.nodes.filter((node) => node.leaving);
+    if (leaving.length === 0) return true;
+    const owners = new Set(this.map.owners);
+    return leaving.every(({ index }) => !owners.has(index) && !this.connections.isOwedBy(index));
+  }
+
   #adoptSeeds(): void {
+    this.map.setLeaving(this.cache.leaving ?? []);
     for (const seed of this.cache.nodes) {
       const node = this.map.at(seed.host, seed.port);
       node.id = seed.id;

@@ -58,6 +58,7 @@ export class Connections implements UpstreamOwner {
   readonly #closeHandlers = new Map<Upstream, (error: Error | null) => void>();
   /** When the loss of a connection to a node was last logged, by node index. */
   readonly #lossLoggedMs = new Map<number, number>();
+  readonly #open = new Set<Upstream>();
   #closed = false;
 
   constructor(parts: ConnectionsParts) {
@@ -100,7 +101,7 @@ export class Connections implements UpstreamOwner {
 
   /** Opens the lane's shared connection to a node. */
   openShared(lane: Lane, node: number): Upstream {
-    const upstream = this.#open(node, lane.handshake(node));
+    const upstream = this.#connect(node, lane.handshake(node));
     lane.upstreams[node] = upstream;
     const { tracking } = lane.kind;
     if (tracking !== undefined) {
@@ -112,7 +113,7 @@ export class Connections implements UpstreamOwner {
 
   /** A connection of its own to a node: for a command that blocks, WATCH, MONITOR, subscriptions. */
   openPrivate(node: number, handshake: Handshake, handlers: PrivateHandlers = {}): Upstream {
-    const upstream = this.#open(node, handshake);
+    const upstream = this.#connect(node, handshake);
     if (handlers.onPush !== undefined) this.#pushHandlers.set(upstream, handlers.onPush);
     if (handlers.onClosed !== undefined) this.#closeHandlers.set(upstream, handlers.onClosed);
     return upstream;
@@ -147,6 +148,19 @@ export class Connections implements UpstreamOwner {
     const dropped = lane !== this.system && this.#lanes.get(lane.key) !== lane;
     if (upstream.closed || free.length >= FREE_PRIVATE_MAXIMUM || dropped) upstream.destroy();
     else free.push(upstream);
+  }
+
+  /** Whether requests are under way to a node that would not go unnoticed if they were lost. */
+  isOwedBy(node: number): boolean {
+    const shared = new Set([
+      ...this.lanes.flatMap((lane) => lane.upstreams),
+      ...this.bounded.all(),
+    ]);
+    for (const upstream of this.#open) {
+      if (upstream.node !== node || upstream.pending === 0) continue;
+      if (shared.has(upstream) || !upstream.onlyReads) return true;
+    }
+    return false;
   }
 
   /** Calls back once the node takes bytes again. */
@@ -203,6 +217,7 @@ export class Connections implements UpstreamOwner {
   onReady(): void {}
 
   onClosed(upstream: Upstream, error: Error | null): void {
+    this.#open.delete(upstream);
     for (const lane of this.lanes) {
       if (lane.upstreams[upstream.node] !== upstream) continue;
       lane.upstreams[upstream.node] = null;
@@ -231,10 +246,12 @@ export class Connections implements UpstreamOwner {
     for (const upstream of [...lane.upstreams, ...lane.free.flat()]) upstream?.destroy();
   }
 
-  #open(node: number, handshake: Handshake): Upstream {
+  #connect(node: number, handshake: Handshake): Upstream {
     const { map, turn, read } = this.#parts;
     const { host, port } = map.nodes[node] ?? NOWHERE;
-    return new Upstream({ host, port }, node, handshake, this, turn, read);
+    const upstream = new Upstream({ host, port }, node, handshake, this, turn, read);
+    this.#open.add(upstream);
+    return upstream;
   }
 
   /** A node that is gone is tried every few milliseconds: one line a second says it as well. */

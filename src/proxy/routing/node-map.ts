@@ -15,6 +15,8 @@ export interface RouterNode {
   primaryIndex: number;
   /** In the last view of the cluster. */
   known: boolean;
+  /** Control is taking it out. */
+  leaving: boolean;
 }
 
 export class NodeMap {
@@ -25,6 +27,7 @@ export class NodeMap {
   /** Owner of each slot as a node index, -1 for none. */
   readonly owners = new Int32Array(SLOT_COUNT).fill(-1);
   readonly nodes: RouterNode[] = [];
+  #leaving: ReadonlySet<string> = new Set();
 
   /** Node that owns the slot (any primary without one); -1 when nobody does now. */
   ownerOf(slot: number): number {
@@ -46,9 +49,11 @@ export class NodeMap {
     return [...seen];
   }
 
-  /** Every replica in the last view. */
+  /** Every replica in the last view that is to stay. */
   replicas(): number[] {
-    return this.nodes.filter((node) => node.known && !node.primary).map((node) => node.index);
+    return this.nodes
+      .filter((node) => node.known && !node.primary && !node.leaving)
+      .map((node) => node.index);
   }
 
   /** The node at this address; null when the nodes and control have not named it. */
@@ -70,9 +75,17 @@ export class NodeMap {
       primary: true,
       primaryIndex: index,
       known: true,
+      leaving: this.#leaving.has(`${host}:${port}`),
     };
     this.nodes.push(node);
     return node;
+  }
+
+  /** Takes control's word about who is on the way out. */
+  setLeaving(addresses: readonly { readonly host: string; readonly port: number }[]): void {
+    this.#leaving = new Set(addresses.map(({ host, port }) => `${host}:${port}`));
+    for (const node of this.nodes) node.leaving = this.#leaving.has(`${node.host}:${node.port}`);
+    this.version++;
   }
 
   setOwner(slot: number, node: number): void {

@@ -98,7 +98,9 @@ export class ReaderChoice {
   /** Those that have not been asked yet count as fit only where no other is: a new one may just be copying its data. */
   #fitReplicas(primary: number): readonly number[] {
     const replicas = this.#map.nodes
-      .filter((node) => node.known && !node.primary && node.primaryIndex === primary)
+      .filter(
+        (node) => node.known && !node.primary && !node.leaving && node.primaryIndex === primary,
+      )
       .map((node) => node.index);
     const fit = replicas.filter((node) => this.#judged.has(node) && !this.#unfit.has(node));
     return fit.length > 0 ? fit : replicas;

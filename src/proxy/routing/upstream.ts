@@ -134,6 +134,13 @@ export class Upstream implements Flushable {
     return this.#head !== null;
   }
 
+  /** Nothing is under way but what may be asked again, and nothing that a client has half of. */
+  get onlyReads(): boolean {
+    for (let request = this.#head; request !== null; request = request.nextUpstream)
+      if (!request.repeatable || request.streaming) return false;
+    return true;
+  }
+
   /** Sends a request after all that were sent before. Hot. */
   send(request: Request): void {
     if (this.closed) {
