@@ -104,7 +104,7 @@ suite('PlaneLinkServer', () => {
     peer.say({ type: 'hello', proxy: 3, pid: 42 });
     await peer.hear();
     const lines = [
-      { type: 'serving', version: 7, failures: { main: 'port in use' } },
+      { type: 'serving', version: 7, failures: { main: 'port in use' }, leaving: ['other'] },
       { type: 'usage', usage },
       { type: 'node-lost', cache: 'main', nodeId: 'n1' },
     ]
@@ -116,7 +116,16 @@ suite('PlaneLinkServer', () => {
     }
     while (told.length < 3) await heard.promise;
     assert.deepEqual(told, [
-      ['serving', { index: 3, pid: 42, servingVersion: 7, failures: { main: 'port in use' } }],
+      [
+        'serving',
+        {
+          index: 3,
+          pid: 42,
+          servingVersion: 7,
+          failures: { main: 'port in use' },
+          leaving: ['other'],
+        },
+      ],
       ['usage', usage],
       ['node-lost', ['main', 'n1']],
     ]);

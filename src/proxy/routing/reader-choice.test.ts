@@ -105,6 +105,17 @@ describe('the choice of a replica', () => {
     }
   });
 
+  it('does not take one that control takes out, with the next choice', () => {
+    const shard = new Shard(2);
+    shard.counts();
+    shard.map.setLeaving([{ host: '127.0.0.1', port: 7002 }]);
+    assert.deepEqual(shard.counts(), [0, 3000, 0]);
+    shard.grow(3);
+    assert.equal(shard.counts()[2], 0);
+    shard.map.setLeaving([]);
+    assert.ok(shard.counts()[2]! > 0);
+  });
+
   it('a lost connection counts at once, an answer brings the replica back', async () => {
     const shard = new Shard(2);
     await shard.countsAfterLook();
