@@ -17,7 +17,8 @@ import type { PlannedCommand } from '../command-book.ts';
 import type { CacheRouter } from '../routing/cache-router.ts';
 import type { Request } from '../routing/request.ts';
 import { findKey, HotKeys } from './hot-keys.ts';
-import { NearFill, NEAR_REPLY_BYTES, type NearForm, type NearOutcome } from './near-fill.ts';
+import { KeptReplies } from './kept-replies.ts';
+import { NearFill, type NearForm, type NearOutcome } from './near-fill.ts';
 import type { NearEntry, NearKey } from './near-key.ts';
 import type { NearLink, NearLinkOwner } from './near-link.ts';
 import { NearLinks } from './near-links.ts';
@@ -47,38 +48,32 @@ export const NEAR_SERVED = 1;
 /** The session waits, and comes again with the same request. */
 export const NEAR_WAITS = 2;
 
-/** A kept reply is read again after this long, whatever its node says. */
-const LIFE_MS = 1000;
-/** A part of its life, after which it is read again while it is still given. */
-const RENEW_PART = 0.8;
 /** Links that are in use are asked to confirm this often. */
 const CONFIRM_MS = 20;
 /** Nobody waits here longer than this, nor more often with one command: for a reply, and for word of what has changed. */
 const PATIENCE_US = 100_000;
 const WAITS_MAXIMUM = 2;
-/** What is not to be kept is not tried again before. */
-const UNFIT_MS = 1000;
-const LARGE_MS = 30_000;
 /** Requests that are looked up: longer ones name more than a key and a few fields. */
 const REQUEST_BYTES = 1024;
-const BYTES_MAXIMUM = 8 * 1024 * 1024;
 
 /** How often hot keys are looked for. */
 const LOOK_MS = 250;
+
 export class NearCache implements NearLinkOwner {
   readonly #router: CacheRouter;
   readonly #hot = new HotKeys();
   readonly #links: NearLinks;
+  readonly #kept: KeptReplies;
   readonly #timers: NodeJS.Timeout[];
   /** Of the slot map. */
   #epoch = -1;
-  #sizeBytes = 0;
   /** Something was given, or is to be, since the links were asked to confirm. */
   #used = false;
 
   constructor(router: CacheRouter) {
     this.#router = router;
     this.#links = new NearLinks(router, this);
+    this.#kept = new KeptReplies(router.meter);
     this.#timers = [
       setInterval(() => this.#confirm(), CONFIRM_MS).unref(),
       setInterval(() => this.#lookForHotKeys(), LOOK_MS).unref(),
@@ -87,7 +82,7 @@ export class NearCache implements NearLinkOwner {
 
   /** Bytes kept. */
   get sizeBytes(): number {
-    return this.#sizeBytes;
+    return this.#kept.sizeBytes;
   }
 
   /** A plain forwarded command of a session, before it goes to its node. Hot. */
@@ -247,7 +242,7 @@ export class NearCache implements NearLinkOwner {
     const { turn, map } = this.#router;
     const underWay = key.fillOf(buf, start, end, user, database);
     if (underWay !== undefined) return underWay;
-    if (!key.mayFill(turn.nowUs) || this.#sizeBytes > BYTES_MAXIMUM - NEAR_REPLY_BYTES) return null;
+    if (!key.mayFill(turn.nowUs) || this.#kept.full) return null;
     const owner = map.ownerOf(key.slot);
     if (owner < 0 || this.#links.isSilentAt(owner, turn.nowUs)) return null;
     const request = Buffer.from(buf.subarray(start, end));
@@ -275,31 +270,13 @@ export class NearCache implements NearLinkOwner {
     key.fills = key.fills.filter((each) => each !== fill);
     this.#follow();
     if (outcome.kind === 'passed' || fill.discarded || !this.#hot.has(key)) return;
-    const { form, link, sentUs } = fill;
-    const { request, user, database } = form;
-    const liveUs =
-      1000 *
-      (outcome.kind === 'value'
-        ? Math.min(LIFE_MS, outcome.liveMs)
-        : outcome.isLarge
-          ? LARGE_MS
-          : UNFIT_MS);
-    const reply = outcome.kind === 'value' ? outcome.reply : null;
-    const untilUs = sentUs + liveUs;
-    const renewUs = sentUs + liveUs * RENEW_PART;
-    const entry: NearEntry = {
-      request, user, database, link, reply, resp2: undefined, untilUs, renewUs, hits: 0,
-    }; // prettier-ignore
-    this.#sizeBytes += sizeOf(entry);
-    for (const gone of key.put(entry)) this.#sizeBytes -= sizeOf(gone);
+    this.#kept.keep(key, fill, outcome);
   }
 
   // ---- what goes -----------------------------------------------------------------------------------------------------
 
   #drop(key: NearKey): void {
-    const gone = key.drop(this.#router.turn.nowUs);
-    for (const entry of gone) this.#sizeBytes -= sizeOf(entry);
-    this.#router.meter.nearDrops += gone.length;
+    this.#kept.drop(key, this.#router.turn.nowUs);
   }
 
   /** All that was read over this link. */
@@ -337,17 +314,8 @@ export class NearCache implements NearLinkOwner {
   #lookForHotKeys(): void {
     const { turn } = this.#router;
     turn.tick();
-    this.#dropExpired(turn.nowUs);
+    this.#kept.dropExpired(this.#hot.all, turn.nowUs);
     for (const key of this.#hot.look(turn.nowUs, LOOK_MS)) this.#drop(key);
-  }
-
-  #dropExpired(nowUs: number): void {
-    for (const key of this.#hot.all) {
-      const gone = key.entries.filter(({ untilUs }) => untilUs < nowUs);
-      if (gone.length === 0) continue;
-      key.entries = key.entries.filter((entry) => !gone.includes(entry));
-      for (const entry of gone) this.#sizeBytes -= sizeOf(entry);
-    }
   }
 }
 
@@ -366,11 +334,6 @@ function resp2(entry: NearEntry, planned: PlannedCommand): Buffer | null {
   if (entry.resp2 === undefined)
     entry.resp2 = entry.reply === null || !planned.hasResp2Twin ? null : resp2Of(entry.reply);
   return entry.resp2;
-}
-
-/** Twice the reply: it may be there in both versions. */
-function sizeOf({ request, reply }: NearEntry): number {
-  return request.length + 2 * (reply?.length ?? 0);
 }
 
 /** Transactions and blocked commands have no command. */
