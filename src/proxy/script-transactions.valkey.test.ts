@@ -1,14 +1,25 @@
 /** EVALSHA inside MULTI: a script that the cache knows is known wherever its transaction is executed. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { migrateSlots, moveSlotByHand } from '../../e2e/harness/move-slots.ts';
 import { ProxiedCache, type ProxiedCacheOptions } from '../../e2e/harness/proxied-cache.ts';
 import { RawClient } from '../../e2e/harness/raw-client.ts';
 import { until } from '../../e2e/harness/until.ts';
+import type { CacheUser } from '../model/user.ts';
 
 /** Keys of the first, the second and the third of three shards. */
 const KEYS = ['b', 'c', 'a'] as const;
 const COUNT = "return redis.call('INCR', KEYS[1])";
+/** May run scripts, and load none. */
+const RUNNER: CacheUser = {
+  name: 'runner',
+  enabled: true,
+  nopass: true,
+  passwordHashes: [],
+  rules: '~* &* +@all -script|load -eval',
+  upstreamSecret: 'internal-of-runner',
+};
 const NOSCRIPT = /^-NOSCRIPT No matching script/;
 
 /** EXEC's reply to a transaction of these commands. */
@@ -153,13 +164,34 @@ for (const line of ['9.1', '8.1'] as const) {
         assert.match((await client.raw('EVALSHA', shas[1]!, 1, 'k')).toString(), NOSCRIPT);
     });
 
+    it('that a client may not load are not loaded for it', async (t) => {
+      const cache = await cacheFor(t, { users: [RUNNER] });
+      const client = await cache.client();
+      await client.expectOk('AUTH', 'runner', 'any');
+      const body = "return 'of nobody'";
+      const sha = createHash('sha1').update(body).digest('hex');
+      assert.match((await client.raw('SCRIPT', 'LOAD', body)).toString(), /^-NOPERM /);
+      await cache.nodes[0]!.kill();
+      await cache.restart(0);
+      assert.match(
+        await transaction(client, ['EVALSHA', sha, 1, 'k']),
+        /^\*1\r\n-NOSCRIPT [^\r]*\r\n$/,
+      );
+      assert.match((await client.raw('EVALSHA', sha, 1, 'k')).toString(), NOSCRIPT);
+    });
+
     it('are loaded into replicas: one that takes over knows them', async (t) => {
       const cache = await cacheFor(t, { replicas: 1 });
       const client = await cache.client();
       const sha = await client.text('SCRIPT', 'LOAD', COUNT);
-      const replica = cache.nodes[1]!.admin;
+      const node = cache.nodes[1]!;
+      const replica = node.admin;
       const known = async () => (await replica.raw('SCRIPT', 'EXISTS', sha)).toString();
       await until(async () => (await known()) === '*1\r\n:1\r\n');
+      node.signal('SIGSTOP');
+      const meanwhile = await client.raw('SCRIPT', 'LOAD', `${COUNT} -- meanwhile`);
+      node.signal('SIGCONT');
+      assert.match(meanwhile.toString(), /^\$40\r\n/);
       // Inside a transaction it is a node's command like others.
       assert.equal(
         await transaction(client, ['SCRIPT', 'LOAD', COUNT], ['EVALSHA', sha, 1, 'k']),

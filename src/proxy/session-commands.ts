@@ -189,8 +189,7 @@ export class SessionCommands {
         splitByShard(session, planned, buf, start, end, args);
         return;
       case PLAN_FANOUT:
-        noteScripts(session, command, buf, args);
-        fanOut(session, planned, buf, start, end);
+        fanOut(session, planned, buf, start, end, afterwards(session, command, buf, args));
         return;
       case PLAN_BLOCKING:
         if (blocks) blockingCommand(session, planned, Buffer.from(buf.subarray(start, end)), slot);
@@ -252,19 +251,23 @@ function wantsDrained(handler: HandlerEntry | undefined, session: Session): bool
   return typeof drained === 'function' ? drained(session) : drained === true;
 }
 
-/** What clients do to the scripts of all nodes: the proxy brings them to others (missing-scripts.ts). */
-function noteScripts(
+/** What a command that has been done at all nodes means for the proxy, which brings scripts to others (missing-scripts.ts). */
+function afterwards(
   { service }: Session,
   { name }: Command,
   buf: Buffer,
   args: RequestArguments,
-): void {
+): (() => void) | null {
   const { scripts } = service.router;
-  if (name === 'script|load') scripts.loaded(buf.subarray(args.argStart[2], args.argEnd[2]));
-  else if (name === 'script|flush') {
+  if (name === 'script|load') {
+    const body = Buffer.from(buf.subarray(args.argStart[2], args.argEnd[2]));
+    return () => scripts.loaded(body);
+  }
+  if (name !== 'script|flush') return null;
+  return () => {
     scripts.flushed();
     void service.peers.ask('scripts-flushed', service.cache.name, null);
-  }
+  };
 }
 
 const NOTHING = Buffer.alloc(0);

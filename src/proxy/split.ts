@@ -68,13 +68,18 @@ export function splitByShard(
   }
 }
 
-/** Sends one copy to every shard (and for `all_nodes` to replicas as well). */
+/**
+ * Sends one copy to every shard (and for `all_nodes` to replicas as well).
+ *
+ * @param onDone told when it has been done everywhere
+ */
 export function fanOut(
   session: Session,
   planned: PlannedCommand,
   buf: Buffer,
   start: number,
   end: number,
+  onDone: (() => void) | null = null,
 ): void {
   const { router } = session.service;
   const targets = shardSlots(router.owners);
@@ -83,14 +88,23 @@ export function fanOut(
     return;
   }
   const replicas = planned.command.requestPolicy === 'all_nodes' ? router.replicas() : [];
+  const bytes = Buffer.from(buf.subarray(start, end));
+  if (planned.command.name === 'script|load') {
+    // Nobody waits for one that hangs: if it takes over without the script, that is brought (missing-scripts.ts).
+    for (const node of replicas.splice(0))
+      void router.askBytes(bytes, { lane: session.lane!, node });
+  }
   const gather = new Gather(
     session,
     planned,
     targets.size + replicas.length,
     end - start,
-    (replies) => mergeReplies(planned.command, replies, session.client.resp),
+    (replies) => {
+      const merged = mergeReplies(planned.command, replies, session.client.resp);
+      if (merged[0] !== MINUS) onDone?.();
+      return merged;
+    },
   );
-  const bytes = Buffer.from(buf.subarray(start, end));
   let part = 0;
   for (const slot of targets.values()) gather.send(part++, bytes, slot, -1);
   for (const node of replicas) gather.send(part++, bytes, -1, node);
@@ -140,4 +154,5 @@ function partOf(
 }
 
 const DOLLAR = 36;
+const MINUS = 45;
 const CRLF_BYTES = 2;

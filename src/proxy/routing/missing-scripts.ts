@@ -74,13 +74,13 @@ export class MissingScripts {
     this.#parts = parts;
   }
 
-  /** A client loads it, at all nodes. */
+  /** A client that may has loaded it, at all primaries. */
   loaded(body: Uint8Array): void {
     const sha = this.#bodies.keep(body);
     for (const node of this.#parts.map.primaries()) this.#note(node, sha, false);
   }
 
-  /** A client has all scripts forgotten. */
+  /** A client that may has had all scripts forgotten. */
   flushed(): void {
     this.#bodies.clear();
     this.#present.clear();
