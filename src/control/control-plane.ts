@@ -5,6 +5,7 @@
  * Nothing of the data plane depends on it: when it leaves (`leave`), caches go on serving.
  */
 import { mkdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type {
   CacheStatus,
   CapacityReport,
@@ -27,6 +28,8 @@ import type { UsageBoard } from './usage-board.ts';
 /** How often certificates are looked at; they are renewed 30 days before their end. */
 const RENEWAL_MS = 12 * 3_600_000;
 const NODE_STOP_GRACE_MS = 2_000;
+/** What is less urgent than a shard without a primary, and keeps this process busy, waits so long for it at a start. */
+const FIRST_LOOK_MS = 300;
 
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
@@ -68,6 +71,7 @@ export class ControlPlane {
     this.#parts.journal.event(null, 'daemon-started', `the daemon runs as process ${process.pid}`);
     // What heals comes first; what makes more nodes goes to the pool for them.
     for (const { id } of caches) if (this.#parts.store.cache(id)?.formed) this.#lookAtShards(id);
+    await this.#shardsLookedAt(caches);
     await this.#parts.pool.adopt();
     for (const { id } of caches) {
       this.#parts.lanes.lookAtCache(id);
@@ -78,6 +82,13 @@ export class ControlPlane {
     this.#parts.heat.start();
     this.#parts.autoscaler.start();
     this.#parts.hostAdmin.start();
+  }
+
+  /** The shards of these caches, once; no longer than one that has nothing to heal may take. */
+  async #shardsLookedAt(caches: readonly CacheRecord[]): Promise<void> {
+    const { lanes, store } = this.#parts;
+    const looks = caches.map(({ id }) => lanes.shardsIdle(id, store.shards.of(id)));
+    await Promise.race([Promise.all(looks), delay(FIRST_LOOK_MS, null, { ref: false })]);
   }
 
   /**

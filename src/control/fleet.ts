@@ -69,10 +69,11 @@ export class Fleet {
     // Before the first is found: one that ends while we look is told too.
     this.#subscription = this.hosts.onNodeEnd((end) => this.#ended(end));
     for (const node of this.#store.nodes()) this.#node(node.id);
+    // One that hangs since before this daemon came is silent from now on.
+    this.#pulses.start();
     await this.#take(new Set(this.hosts.all.map(({ id }) => id)));
     this.#poll = setInterval(() => void this.#pollAll(), POLL_MS);
     this.#poll.unref();
-    this.#pulses.start();
   }
 
   /** Takes up what runs on these hosts; of those that do not answer, everything may run, and they are asked again. */

@@ -61,6 +61,11 @@ export class Lanes {
     for (const { shard } of shards) this.lookAtShard(cacheId, shard);
   }
 
+  /** Resolves when nothing is left to be done at once for these shards. */
+  async shardsIdle(cacheId: string, shards: readonly ShardRecord[]): Promise<void> {
+    await Promise.all(shards.map(({ shard }) => this.#queue.idle(shardLane(cacheId, shard))));
+  }
+
   /** Looks at the lane that a node is in: of its shard once the cache is formed, else of the cache. */
   lookAtNode(cache: CacheRecord, node: NodeRecord, options: LookOptions = {}): void {
     if (cache.formed) this.lookAtShard(cache.id, node.shard, options);

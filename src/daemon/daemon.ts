@@ -11,8 +11,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { metricsRenderer } from '../api/metrics.ts';
-import { startAdminServer, startMetricsServer, type MetricsServer } from '../api/admin-server.ts';
+import type { MetricsServer } from '../api/admin-server.ts';
 import { ControlPlane } from '../control/control-plane.ts';
 import { findEngine } from '../engine/catalogue.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -87,6 +86,8 @@ async function main(): Promise<void> {
     log,
   });
   await control.start();
+  // Loaded only now: a primary may be missed, and its clients wait.
+  const { startAdminServer } = await import('../api/admin-server.ts');
   const metrics = await startMetrics(control);
   let ending = false;
   const end = async (why: string) => {
@@ -126,6 +127,10 @@ async function main(): Promise<void> {
 async function startMetrics(control: ControlPlane): Promise<MetricsServer | null> {
   const port = integerOption('metrics-port', 0, 65_535) ?? DEFAULT_METRICS_PORT;
   try {
+    const [{ startMetricsServer }, { metricsRenderer }] = await Promise.all([
+      import('../api/admin-server.ts'),
+      import('../api/metrics.ts'),
+    ]);
     const metrics = await startMetricsServer(port, metricsRenderer(control), log);
     if (port !== 0 && !metrics.url.includes(`:${port}/`)) {
       log.warn(`port ${port} for metrics is in use; they are at ${metrics.url}`);

@@ -96,6 +96,12 @@ export class Gather implements RequestSink, RequestParts {
     return this.#missing > waiting;
   }
 
+  waitsFor(isOvertaken: (part: Request) => boolean): boolean {
+    for (const part of this.#waiting)
+      if (part.state === REQUEST_RETRYING && isOvertaken(part)) return true;
+    return false;
+  }
+
   giveUp(isOvertaken: (part: Request) => boolean): void {
     for (const part of this.#waiting) {
       if (part.state !== REQUEST_RETRYING || !isOvertaken(part)) continue;
@@ -107,6 +113,10 @@ export class Gather implements RequestSink, RequestParts {
   }
 
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
+    if (!this.#session.closed && this.#session.replies.comesTooEarly(request, this.#place)) {
+      this.#session.service.router.again(request, buf, start, end);
+      return;
+    }
     const { keptBytes } = request;
     if (this.#planned.kind === PLAN_SPLIT) this.#countSlot(request, end - start);
     this.#replies[request.part] = Buffer.from(buf.subarray(start, end));

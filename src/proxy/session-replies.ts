@@ -120,6 +120,10 @@ export class SessionReplies implements RequestSink {
 
   /** See RequestSink. Hot. */
   onReply(request: Request, buf: Buffer, start: number, end: number): void {
+    if (this.#retrying > 0 && this.comesTooEarly(request, request)) {
+      this.#router.again(request, buf, start, end);
+      return;
+    }
     if (buf[start] === MINUS) this.#meter.failed(buf, start, end);
     if (request.part >= 0) this.#meter.answered(request.part, this.#turn.nowUs - request.startedUs);
     if (request.weight > 0)
@@ -188,6 +192,25 @@ export class SessionReplies implements RequestSink {
       due.push(request.sequence);
     }
     return due;
+  }
+
+  /**
+   * It has run before an earlier one that waits and that touches the same. What only reads can be asked again, after that one:
+   * neither gets an error, and its reply is of the right moment. Not one whose reply is there in pieces: it may be large.
+   *
+   * @param place of it in the list: itself, or what it is a part of
+   */
+  comesTooEarly(done: Request, place: Request): boolean {
+    // With an error from a try of its own it has not run: that is its reply.
+    if (!done.repeatable || done.fixed !== null || done.replyBuf !== null) return false;
+    if (done.replyParts !== null || this.#retrying === 0) return false;
+    const isOvertaken = overtakenBy(done, this.#router);
+    for (let request = this.#head; request !== null && request !== place; request = request.next) {
+      if (request.state !== REQUEST_RETRYING) continue;
+      if (request.parts === null ? isOvertaken(request) : request.parts.waitsFor(isOvertaken))
+        return true;
+    }
+    return false;
   }
 
   /** A part of what stands in this place has run, or may have. */

@@ -42,6 +42,32 @@ describe('a part that waits while a later command for one of its keys runs', () 
     assert.equal(await client.text('GET', 'elsewhere'), 'older');
   });
 
+  it('is not, when the later command only reads: that is asked again, after it', async () => {
+    const client = await cache.client();
+    const [from, to] = cache.nodes;
+    await client.call('DEL', MOVED);
+    await client.expectOk('SET', STAYS, 0);
+    let sent = false;
+    await moveSlotByHand(cache.nodes, to!, from!, 0, async () => {
+      if (sent) return;
+      sent = true;
+      client.write(
+        Buffer.concat([
+          encodeRequest(['MSET', MOVED, 'both', STAYS, 'both', 'elsewhere', 'both']),
+          encodeRequest(['GET', MOVED]),
+          encodeRequest(['MGET', 'other', MOVED]),
+        ]),
+      );
+      await until(async () =>
+        /cmdstat_get:calls/.test(await from!.admin.text('INFO', 'commandstats')),
+      );
+    });
+    assert.equal((await client.next()).toString(), '+OK\r\n');
+    assert.equal((await client.next()).toString(), '$4\r\nboth\r\n');
+    assert.equal((await client.next()).toString(), '*2\r\n$-1\r\n$4\r\nboth\r\n');
+    await moveSlotByHand(cache.nodes, from!, to!, 0, () => Promise.resolve());
+  });
+
   it('is not, when the later command has other keys', async () => {
     const client = await cache.client();
     const [from, to] = cache.nodes;

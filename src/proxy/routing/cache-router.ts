@@ -196,6 +196,11 @@ export class CacheRouter {
     this.#takeBack.sendWithScripts(request);
   }
 
+  /** Sends a request once more that has been answered; `buf[start, end)` is its reply if the deadline comes first. */
+  again(request: Request, buf: Buffer, start: number, end: number): void {
+    this.#takeBack.again(request, buf, start, end);
+  }
+
   /** See NodeMap. */
   get epoch(): number {
     return this.map.epoch;

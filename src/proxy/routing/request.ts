@@ -31,6 +31,8 @@ export const LARGE_REQUEST_BYTES = 1024 * 1024;
 export interface RequestParts {
   /** Answers those that wait for another try and that a later request has overtaken. */
   giveUp(isOvertaken: (part: Request) => boolean): void;
+  /** Does one of these wait for another try? */
+  waitsFor(isOvertaken: (part: Request) => boolean): boolean;
   /** Is one of them with a node, or on its way there? */
   readonly underWay: boolean;
 }

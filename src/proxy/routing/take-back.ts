@@ -86,6 +86,11 @@ export class TakeBack {
     this.#retries.add(request, CLUSTER_DOWN, 0, CLUSTER_DOWN.length);
   }
 
+  /** It was answered, but too early (SessionReplies.comesTooEarly): it takes its turn behind what waits. */
+  again(request: Request, buf: Buffer, start: number, end: number): void {
+    this.#retries.add(request, buf, start, end);
+  }
+
   /** See UpstreamOwner. */
   onErrorReply(
     upstream: Upstream,
