@@ -124,12 +124,12 @@ export class CacheAdmin {
       // How many copies a shard is meant to have: who replaces its nodes goes by that.
       for (const { shard } of store.shards.of(cache.id))
         store.shards.update(cache.id, shard, { replicas: spec.replicas });
+      this.#deps.event(
+        cache.name,
+        'cache-updated',
+        `Limits updated for the cache ${cache.name}: ${changes}.`,
+      );
     });
-    this.#deps.event(
-      cache.name,
-      'cache-updated',
-      `Limits updated for the cache ${cache.name}: ${changes}.`,
-    );
     this.#deps.onChanged();
   }
 

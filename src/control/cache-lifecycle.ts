@@ -175,10 +175,12 @@ export class CacheLifecycle {
     const nodes = store.nodes(cache.id);
     // A primary that is told to go waits for its replicas; these go first, and nothing is worth waiting for.
     await Promise.all(nodes.map((node) => fleet.remove(node.id, STOP_GRACE_MS)));
-    store.durableIfPossible(() => store.deleteCache(cache.id));
+    store.durableIfPossible(() => {
+      store.deleteCache(cache.id);
+      context.event('cache-deleted', `Cache ${cache.name} is deleted.`);
+    });
     ports.release(nodes.flatMap((node) => [node.port, node.busPort]));
     ports.release([cache.port, cache.readerPort]);
-    context.event('cache-deleted', `Cache ${cache.name} is deleted.`);
     this.#deps.onDeleted(cache);
     observer.settled(cache.id, null);
     return {};

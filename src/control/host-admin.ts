@@ -53,7 +53,7 @@ export class HostAdmin {
    *   the other hosts cannot take its nodes
    */
   async drain(hostId: string, report: Report): Promise<void> {
-    const { caches, store, journal } = this.#deps;
+    const { caches, store } = this.#deps;
     caches.refuseWhileStopping();
     const host = this.#find(hostId);
     if (!(await this.#isReachable(host))) {
@@ -68,11 +68,6 @@ export class HostAdmin {
       // Once more: of two that are drained at the same time each may have counted on the other.
       if (nodes.length > 0) this.#refuseWithoutHosts(host, nodes);
       this.#begin(hostId, false, nodes.length);
-      journal.event(
-        null,
-        'host-draining',
-        `host ${hostId} takes no nodes any more, and its ${nodes.length} nodes are replaced by nodes on other hosts`,
-      );
     }
     await this.#done(hostId, report);
   }
@@ -85,7 +80,7 @@ export class HostAdmin {
    *   that word, or when no other host takes nodes
    */
   async remove(hostId: string, dead: boolean, report: Report): Promise<void> {
-    const { caches, store, journal } = this.#deps;
+    const { caches, store } = this.#deps;
     caches.refuseWhileStopping();
     const host = this.#find(hostId);
     if (await this.#isReachable(host)) {
@@ -104,11 +99,6 @@ export class HostAdmin {
     if (nodes.length > 0) this.#refuseWithoutHosts(host, nodes);
     if (store.drains.get(hostId)?.dead !== true) {
       this.#begin(hostId, true, nodes.length);
-      journal.event(
-        null,
-        'host-removed',
-        `host ${hostId} is taken as dead, as somebody said: its ${nodes.length} nodes get successors on other hosts`,
-      );
     }
     await this.#done(hostId, report);
   }
@@ -122,17 +112,28 @@ export class HostAdmin {
       if (!(await this.#isReachable(host))) {
         throw new ControlError('InvalidHostState', `host ${hostId} cannot be reached`);
       }
-      store.durable(() => store.drains.delete(hostId));
-      journal.event(null, 'host-undrained', `host ${hostId} takes nodes again`);
+      store.durable(() => {
+        store.drains.delete(hostId);
+        journal.event(null, 'host-undrained', `host ${hostId} takes nodes again`);
+      });
       lanes.lookAtHost(hostId);
     }
     return this.#status(host);
   }
 
   #begin(hostId: string, dead: boolean, nodes: number): void {
-    const { store } = this.#deps;
+    const { store, journal } = this.#deps;
     const record = { hostId, dead, nodes, startedAtMs: Date.now(), drainedAtMs: null };
-    store.durable(() => store.drains.put(record));
+    store.durable(() => {
+      store.drains.put(record);
+      journal.event(
+        null,
+        dead ? 'host-removed' : 'host-draining',
+        dead
+          ? `host ${hostId} is taken as dead, as somebody said: its ${nodes} nodes get successors on other hosts`
+          : `host ${hostId} takes no nodes any more, and its ${nodes} nodes are replaced by nodes on other hosts`,
+      );
+    });
   }
 
   async #done(hostId: string, report: Report): Promise<void> {

@@ -183,12 +183,14 @@ export class HostDrain {
     this.#rising.delete(hostId);
     if (drainedAtMs === null) {
       const nowMs = Date.now();
-      store.durableIfPossible(() => store.drains.put({ ...drain, drainedAtMs: nowMs }));
-      journal.event(
-        null,
-        'host-drained',
-        `host ${hostId} has no nodes any more, after ${seconds(nowMs - startedAtMs)}`,
-      );
+      store.durableIfPossible(() => {
+        store.drains.put({ ...drain, drainedAtMs: nowMs });
+        journal.event(
+          null,
+          'host-drained',
+          `host ${hostId} has no nodes any more, after ${seconds(nowMs - startedAtMs)}`,
+        );
+      });
     }
     waiters.settled(drainOf(hostId), null);
   }

@@ -148,11 +148,11 @@ export class NodeReplacement {
           : {}),
         reason: `${noun} was given up: ${failure}`,
       });
+      context.event(
+        failed.event,
+        `${noun} of cache ${cache.name} was given up: ${failure}. Shards that had not changed yet keep their nodes; clients were served all the time.`,
+      );
     });
-    context.event(
-      failed.event,
-      `${noun} of cache ${cache.name} was given up: ${failure}. Shards that had not changed yet keep their nodes; clients were served all the time.`,
-    );
     context.publish();
   }
 
@@ -163,6 +163,9 @@ export class NodeReplacement {
       .filter(({ engineLine }) => engineLine === cache.spec.engineVersion)
       .map(({ id }) => fleet.observation(id)?.version ?? null)
       .find((each) => each !== null);
+    const context = this.#deps.context(cache, AbortSignal.abort());
+    const seconds = ((Date.now() - record.startedAtMs) / 1000).toFixed(0);
+    const { noun, done } = REPLACEMENT_WORDS[record.kind];
     store.durableIfPossible(() => {
       store.replacements.delete(cache.id);
       store.updateCache(cache.id, {
@@ -170,23 +173,21 @@ export class NodeReplacement {
         ...(record.failure === null ? { reason: null } : {}),
         ...(version === undefined ? {} : { engineFullVersion: version }),
       });
+      if (record.failure !== null) return;
+      context.event(
+        done.event,
+        `${noun} of cache ${cache.name} is done after ${seconds} s: its ${nodes.length === 1 ? 'node runs' : `${nodes.length} nodes run`} Valkey ${version ?? record.toLine}`,
+      );
     });
     for (const id of this.#copies.keys()) {
       if (store.node(id) === undefined || store.node(id)?.cacheId === cache.id)
         this.#copies.delete(id);
     }
-    const context = this.#deps.context(cache, AbortSignal.abort());
     context.publish();
     if (record.failure !== null) {
       observer.settled(cache.id, new ControlError('InternalFailure', failureWords(cache, record)));
       return;
     }
-    const seconds = ((Date.now() - record.startedAtMs) / 1000).toFixed(0);
-    const { noun, done } = REPLACEMENT_WORDS[record.kind];
-    context.event(
-      done.event,
-      `${noun} of cache ${cache.name} is done after ${seconds} s: its ${nodes.length === 1 ? 'node runs' : `${nodes.length} nodes run`} Valkey ${version ?? record.toLine}`,
-    );
     observer.settled(cache.id, null);
   }
 }

@@ -149,8 +149,9 @@ export class ReplacementAdmin {
         state: 'modifying',
         spec: kind === 'upgrade' ? { ...spec, engineVersion: toLine } : spec,
       });
+      // With it, or a daemon that is killed now would never tell.
+      journal.event(cache.name, ...startWords(cache, wanted));
     });
-    journal.event(cache.name, ...startWords(cache, wanted));
     this.#deps.publish();
     const done = waiters.wait(cache.id, report);
     report({ type: 'progress', step: `Replacing ${nodeWords(nodes)}`, fraction: 0 });
