@@ -158,7 +158,7 @@ export class NodeReplacement {
 
   #finish(cache: CacheRecord, record: ReplacementRecord): void {
     const { store, fleet, observer } = this.#deps;
-    const nodes = store.nodes(cache.id);
+    const nodes = store.nodes(cache.id).filter(({ leaving }) => !leaving);
     const version = nodes
       .filter(({ engineLine }) => engineLine === cache.spec.engineVersion)
       .map(({ id }) => fleet.observation(id)?.version ?? null)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { migrateSlots } from '../../../e2e/harness/move-slots.ts';
 import { ProxiedCache } from '../../../e2e/harness/proxied-cache.ts';
+import { until } from '../../../e2e/harness/until.ts';
 import type { TestNode } from '../../../e2e/harness/node-farm.ts';
 
 /** Keys one connection may watch. */
@@ -60,5 +61,32 @@ describe('WATCH of a slot that moves', () => {
     await client.expectOk('MULTI');
     assert.equal(await client.text('SET', 'k', 'after'), 'QUEUED');
     assert.equal((await client.raw('EXEC')).toString(), '*1\r\n+OK\r\n');
+  });
+});
+
+describe('WATCH at an unsharded primary that becomes a replica', () => {
+  let cache: ProxiedCache;
+  before(async () => {
+    cache = await ProxiedCache.start({ sharding: false, replicas: 1 });
+  });
+  after(() => cache.close());
+
+  it('aborts the transaction, and no word of where the primary is now; the next one is executed', async () => {
+    const client = await cache.client();
+    const [old, next] = cache.nodes as [TestNode, TestNode];
+    await client.expectOk('SET', 'k', 'before');
+    await client.expectOk('WATCH', 'k');
+    await next.admin.expectOk('REPLICAOF', 'NO', 'ONE');
+    await old.admin.expectOk('REPLICAOF', '127.0.0.1', next.port);
+    await client.expectOk('MULTI');
+    assert.equal(await client.text('SET', 'k', 'after'), 'QUEUED');
+    assert.equal((await client.raw('EXEC')).toString(), '*-1\r\n');
+    // Until the proxy has heard of it, WATCH goes to the old one.
+    await until(async () => {
+      await client.expectOk('WATCH', 'k');
+      await client.expectOk('MULTI');
+      assert.equal(await client.text('SET', 'k', 'after'), 'QUEUED');
+      return (await client.raw('EXEC')).toString() === '*1\r\n+OK\r\n';
+    });
   });
 });

@@ -103,6 +103,7 @@ export class TakeBack {
     if (this.#take(upstream, request, buf, start, end)) return;
     if (reason !== null && request.fixed !== null && isNotHere(reason)) {
       // Nothing was executed, and not for a fault of the client's: whoever holds the connection makes of it what that is.
+      this.#parts.refresh();
       request.sink!.onReply(request, reason, 0, reason.length);
       return;
     }
@@ -251,6 +252,7 @@ function isNotHere(error: Buffer): boolean {
   return (
     isRedirection(error) ||
     startsWith(error, 0, TEXT_READONLY) ||
+    startsWith(error, 0, TEXT_REDIRECT) ||
     RETRIABLE.some((text) => startsWith(error, 0, text))
   );
 }
