@@ -17,6 +17,7 @@ import { nodeRequest } from './node-request.ts';
 import { PulseWatch } from './pulse-watch.ts';
 import type { Store } from './store.ts';
 import type { CacheRecord, NodeRecord } from './store-records.ts';
+import { Takeovers } from './takeovers.ts';
 
 export interface FleetHandlers extends NodeWatcher {
   /** The process of a node that should run has certainly ended; how, if that was seen. */
@@ -41,6 +42,7 @@ export class Fleet {
   readonly #store: Store;
   /** What the nodes find when they start. */
   readonly files: NodeFiles;
+  readonly takeovers = new Takeovers();
   readonly #handlers: FleetHandlers;
   readonly #log: Logger;
   readonly #nodes = new Map<string, FleetNode>();

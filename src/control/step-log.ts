@@ -1,6 +1,6 @@
 /** Steps as they are written down: before they are executed, and when they have ended. */
 import type { StateFile } from './state-file.ts';
-import type { PlannedStep } from './step.ts';
+import type { PlannedStep, Step } from './step.ts';
 import { toFinishedStep, toStep, type FinishedStep, type StepRecord } from './store-records.ts';
 
 /** Finished steps kept: enough to explain the last days, bounded for good. */
@@ -51,6 +51,14 @@ export class StepLog {
         limit,
       )
       .map(toFinishedStep);
+  }
+
+  /** Steps of these kinds that were begun and not ended, in any lane, oldest first. */
+  openOf(cacheId: string, kinds: readonly Step['kind'][]): StepRecord[] {
+    return this.#file
+      .all("SELECT * FROM steps WHERE cache_id = ? AND state = 'running' ORDER BY id", cacheId)
+      .map(toStep)
+      .filter(({ step }) => kinds.includes(step.kind));
   }
 
   /** Steps that were begun and not ended, oldest first: after a crash, where to go on. */

@@ -115,6 +115,7 @@ async function mend(
   }
   if (source === null || target === null || (await arrived()) === 0) return;
   const ends = {
+    turn: context.fleet.takeovers.turnOf(context.cache.id, source.shard),
     source: await lookAgain(context, source),
     target: await lookAgain(context, target),
   };

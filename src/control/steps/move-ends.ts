@@ -19,6 +19,8 @@ export interface ShardPrimary {
 export interface MoveEnds {
   readonly source: ShardPrimary;
   readonly target: ShardPrimary;
+  /** The source's, when it was looked at (takeovers.ts). */
+  readonly turn: number;
 }
 
 const VIEW_TIMEOUT_MS = 1_000;
@@ -75,10 +77,12 @@ export function isShardGone(context: SlotMoveContext, shard: number): boolean {
  */
 export async function moveEnds(context: SlotMoveContext, step: MoveSlotsStep): Promise<MoveEnds> {
   let found: (ShardPrimary | null)[] = [];
+  let turn = 0;
   try {
     await waitUntil(
       `shards ${step.from} and ${step.to} having primaries`,
       async () => {
+        turn = context.fleet.takeovers.turnOf(context.cache.id, step.from);
         found = await Promise.all([step.from, step.to].map((shard) => primaryOf(context, shard)));
         return found.every((end) => end !== null);
       },
@@ -88,7 +92,7 @@ export async function moveEnds(context: SlotMoveContext, step: MoveSlotsStep): P
     if (!(error instanceof StepTimeout)) throw error;
     throw new SlotMoveError('SLOT_MOVE_FAILED', error.message, { cause: error });
   }
-  return { source: found[0]!, target: found[1]! };
+  return { source: found[0]!, target: found[1]!, turn };
 }
 
 /** The live primaries of the whole cache. */

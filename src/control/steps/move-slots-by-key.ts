@@ -96,22 +96,26 @@ async function sideOf(
   const mark = end.myself.marks.find((one) => one.slot === slot);
   const other = end === source ? target : source;
   const kind = end === source ? 'migrating' : 'importing';
+  // It was the primary of one of the two until now: who is it in its place may not have been heard of yet.
+  const wasEnd = (id: string) => {
+    const last = context.store.nodes(context.cache.id).find((node) => node.clusterNodeId === id);
+    return last?.shard === source.shard || last?.shard === target.shard;
+  };
   const markOf = () => {
     if (mark === undefined) return 'none';
     if (mark.kind === kind && mark.peerId === other.clusterId) return 'here';
+    if (wasEnd(mark.peerId)) return 'gone';
     const peer = end.peers.find(({ id }) => id === mark.peerId);
     const lives = peer?.role === 'primary' && !peer.failed && !peer.noAddress;
     return lives && peer.id !== other.clusterId ? 'elsewhere' : 'gone';
   };
+  const ownerOfId = (id: string) => {
+    if (id === source.clusterId) return 'source';
+    if (id === target.clusterId) return 'target';
+    return wasEnd(id) ? 'nobody' : 'other';
+  };
   return {
-    owner:
-      ownerId === undefined
-        ? 'nobody'
-        : ownerId === source.clusterId
-          ? 'source'
-          : ownerId === target.clusterId
-            ? 'target'
-            : 'other',
+    owner: ownerId === undefined ? 'nobody' : ownerOfId(ownerId),
     mark: markOf(),
     keys: await countKeys(context, end.nodeId, slot),
   };
@@ -142,8 +146,14 @@ async function advance(
       `slot ${refused.slot} is not to be moved from shard ${ends.source.shard}: it belongs to another one, or is on its way to or from one`,
     );
   }
-  if (at('wait').length > 0)
-    throw new Error(`slot ${at('wait')[0]!.slot}: the nodes do not agree yet`);
+  const [waiting] = at('wait');
+  if (waiting !== undefined) {
+    const says = (side: SlotSide | null) =>
+      side === null ? 'is gone' : `says ${side.owner}, mark ${side.mark}, ${side.keys} keys`;
+    throw new Error(
+      `slot ${waiting.slot}: the nodes do not agree yet: its source ${says(waiting.source)}; its target ${says(waiting.target)}`,
+    );
+  }
   // Before anything is begun that was not: between batches the source serves others.
   const full = at('move-keys');
   if (full.length > 0) {
@@ -161,7 +171,7 @@ async function advance(
 
 async function act(
   context: SlotMoveContext,
-  { source, target }: MoveEnds,
+  { source, target, turn }: MoveEnds,
   one: MovingSlot,
   action: SlotAction,
 ): Promise<void> {
@@ -181,7 +191,9 @@ async function act(
       };
       break;
     case 'give-to-target':
-      await setSlot(context, target.nodeId, slot, 'NODE', target.clusterId);
+      await context.fleet.takeovers.give(context.cache.id, source.shard, turn, () =>
+        setSlot(context, target.nodeId, slot, 'NODE', target.clusterId),
+      );
       one.target = { ...one.target!, owner: 'target', mark: 'none' };
       break;
     case 'tell-source':

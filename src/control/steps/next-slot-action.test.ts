@@ -116,3 +116,12 @@ test('the target is gone: the source sends nobody there any more', () => {
   assert.equal(nextSlotAction(side('none'), null), 'wait');
   assert.equal(nextSlotAction(null, null), 'wait');
 });
+
+test('a slot that was given to a target which died is nobody’s, and is given to the one in its place', () => {
+  const side = (owner: SlotSide['owner'], keys = 0): SlotSide => ({ owner, mark: 'none', keys });
+  assert.equal(nextSlotAction(side('nobody'), side('source')), 'mark-target');
+  assert.equal(run({ source: side('nobody'), target: side('source', 3) }).last, 'done');
+  // Keys there are its source's, and a third shard that has the slot keeps it.
+  assert.equal(nextSlotAction(side('nobody', 3), side('source')), 'wait');
+  assert.equal(nextSlotAction(side('nobody'), side('other')), 'wait');
+});

@@ -51,7 +51,9 @@ export function nextSlotAction(source: SlotSide | null, target: SlotSide | null)
     if (source.mark !== 'here') return 'mark-source';
     return source.keys > 0 ? 'move-keys' : 'give-to-target';
   }
-  if (source.owner === 'target') {
+  const gaveItToOneThatDied =
+    source.owner === 'nobody' && source.keys === 0 && target.owner !== 'other';
+  if (source.owner === 'target' || gaveItToOneThatDied) {
     // The source gave it away and the target does not know, or has forgotten: nobody has it. The mark makes the target
     // take a new epoch with the slot, so that everybody believes it.
     return target.mark === 'here' ? 'give-to-target' : 'mark-target';

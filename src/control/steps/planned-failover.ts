@@ -20,7 +20,7 @@ import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { liveMembers, peersOf } from './enter-cluster.ts';
 import { follow, handOver } from './hand-over.ts';
-import { hearOfMovedSlots } from './hear-of-moved-slots.ts';
+import { knowingWhatMoved } from './hear-of-moved-slots.ts';
 import { recordPrimary } from './record-roles.ts';
 import { StepTimeout, waitUntil } from './wait-until.ts';
 
@@ -138,12 +138,13 @@ async function changePlaces(
     );
     refuseIfWritesAreMissing(context, node, primary);
     if (cache.spec.sharding) {
-      await hearOfMovedSlots(context, node);
-      recordPrimary(context, node.shard, node.id);
-      refuseIfLate(pausedAtMs, primary);
-      // Also where no answer comes in time: it may do it yet.
-      changed = true;
-      await fleet.call(node.id, ['CLUSTER', 'FAILOVER', 'TAKEOVER'], PAUSE_MS / 4);
+      await knowingWhatMoved(context, node, async () => {
+        recordPrimary(context, node.shard, node.id);
+        refuseIfLate(pausedAtMs, primary);
+        // Also where no answer comes in time: it may do it yet.
+        changed = true;
+        await fleet.call(node.id, ['CLUSTER', 'FAILOVER', 'TAKEOVER'], PAUSE_MS / 4);
+      });
     } else {
       refuseIfLate(pausedAtMs, primary);
       await handOver(context, primary, node);

@@ -25,6 +25,7 @@ export interface SlotMoveContext extends Pick<
     | 'isAlive'
     | 'dumpFunctions'
     | 'restoreFunctions'
+    | 'takeovers'
   >;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }

@@ -9,7 +9,7 @@ import { seconds } from '../seconds.ts';
 import type { Step } from '../step.ts';
 import type { StepContext } from '../step-context.ts';
 import { becomePrimary, follow } from './hand-over.ts';
-import { hearOfMovedSlots } from './hear-of-moved-slots.ts';
+import { knowingWhatMoved } from './hear-of-moved-slots.ts';
 import { recordPrimary } from './record-roles.ts';
 
 /** A live replica answers within a millisecond; one that does not must not hold up the next best. */
@@ -24,8 +24,9 @@ export async function takeOver(
   if (node === undefined || !fleet.isAlive(node.id)) return;
   if (step.deadNodeId !== null && fleet.isAlive(step.deadNodeId)) return;
   if (cache.spec.sharding) {
-    await hearOfMovedSlots(context, node);
-    await fleet.call(node.id, ['CLUSTER', 'FAILOVER', 'TAKEOVER'], COMMAND_TIMEOUT_MS);
+    await knowingWhatMoved(context, node, () =>
+      fleet.call(node.id, ['CLUSTER', 'FAILOVER', 'TAKEOVER'], COMMAND_TIMEOUT_MS),
+    );
   } else {
     await becomePrimary(context, node, COMMAND_TIMEOUT_MS);
   }
