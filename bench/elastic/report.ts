@@ -39,7 +39,7 @@ ${run.charts.map(({ name, title }) => `![${title}](${name}.svg)`).join('\n\n')}
 - The generator (bench/elastic/load-worker.ts) is an open loop: each pipeline is sent when its schedule says, whatever has been
   answered by then, and its latency runs from the time at which it was due. A stall counts for all that was due in it.
 - (a) pipelines of 64 GET (80 %) and SET of 64 bytes over 16 connections.
-- (b) and (c) send scripts that keep an engine busy for about 20 µs and read nothing: the nodes are what is loaded, not the
+- (b) and (c) send scripts that keep an engine busy for some 20 µs and read nothing: the nodes are what is loaded, not the
   proxies and the generator, though all share the cores. In (c) shards leave 20 s after they are not needed (the product: 5 min).
 - (b) holds the hottest shard against the least that any placement on as many shards can have: max(hottest slot, total / shards).
 - (d) counts from the beginning of the step to a second after its end, of all requests; beside it, the seconds before.

@@ -11,6 +11,9 @@ import { errors, latencies } from './words.ts';
 const CACHE = 'tide';
 const LOW = 3_000;
 const HIGH = 36_000;
+/** Of a node that has all of the load at its height: more than one is to have, whatever this machine's processors are. */
+const HIGH_UTILISATION = 0.8;
+const PROBE = { perSecond: 18_000, ms: 8_000 };
 const UP_MS = 20_000;
 const DOWN_MS = 5_000;
 /** After the load is up: the shape that it needs comes in this time. */
@@ -35,7 +38,8 @@ export async function upAndDown(context: ScenarioContext): Promise<ScenarioResul
   const port = Number(endpoint.split(':').at(-1));
   await using loop = await OpenLoop.open({ host: '127.0.0.1', port, connections: 12 });
   await loop.prefill(MIX.keysPerSlot, MIX.valueBytes);
-  await loop.mix({ ...MIX, weights: uniformWeights() });
+  const { scriptLoops, costUs } = await scriptCost(springtide, loop);
+  await loop.mix({ ...MIX, scriptLoops, weights: uniformWeights() });
   // Long enough for the proxies to learn what such a request costs.
   await loop.hold(LOW);
   await delay(12_000);
@@ -76,7 +80,7 @@ export async function upAndDown(context: ScenarioContext): Promise<ScenarioResul
     goals: [
       {
         part: 'c',
-        what: `shards while the load goes from ${LOW.toLocaleString('en')} to ${HIGH.toLocaleString('en')} requests/s and back (each costs an engine about 20 µs)`,
+        what: `shards while the load goes from ${LOW.toLocaleString('en')} to ${HIGH.toLocaleString('en')} requests/s and back (each costs an engine about ${costUs} µs)`,
         goal: 'they follow it, up and down',
         measured: `1, then ${most}, then ${least}`,
         met: most > 1 && least === 1,
@@ -100,7 +104,7 @@ export async function upAndDown(context: ScenarioContext): Promise<ScenarioResul
       {
         name: 'elastic-tide',
         title: 'Shards follow the load, up and down',
-        subtitle: `requests that cost an engine about 20 µs; shards leave ${SCALE_IN_AFTER_MS / 1000} s after they are not needed (product: 5 min)`,
+        subtitle: `requests that cost an engine about ${costUs} µs; shards leave ${SCALE_IN_AFTER_MS / 1000} s after they are not needed (product: 5 min)`,
         marks: decisions.map(({ step, startedAtMs }) => ({
           atSeconds: Math.max(0, seconds(startedAtMs)),
           label: step,
@@ -151,5 +155,28 @@ export async function upAndDown(context: ScenarioContext): Promise<ScenarioResul
       heats: watch.heats,
       steps: seenSteps(loop, decisions),
     },
+  };
+}
+
+/** How long a script has to be for the load at its height to fill a node as it should, by what one of MIX.scriptLoops costs here. */
+async function scriptCost(
+  springtide: LiveSpringtide,
+  loop: OpenLoop,
+): Promise<{ readonly scriptLoops: number; readonly costUs: number }> {
+  await loop.mix({ ...MIX, weights: uniformWeights() });
+  await loop.hold(PROBE.perSecond);
+  await using watch = new ShapeWatch(springtide, CACHE);
+  await delay(PROBE.ms);
+  await watch.stop();
+  // The first seconds show what was before.
+  const seen = watch.heats
+    .slice(-4)
+    .map(({ nodes }) => Math.max(...nodes.map(({ utilisation }) => utilisation ?? 0)))
+    .sort((a, b) => a - b);
+  const eachSeconds = seen[Math.floor(seen.length / 2)]! / PROBE.perSecond;
+  const wantedSeconds = HIGH_UTILISATION / HIGH;
+  return {
+    scriptLoops: Math.round((MIX.scriptLoops * wantedSeconds) / eachSeconds),
+    costUs: Math.round(wantedSeconds * 1e6),
   };
 }
