@@ -102,6 +102,29 @@ suite('SlotHeat', () => {
     assert.equal(heat.watched, null);
   });
 
+  test('of many requests a part is counted for all of them, what is metered is exact; few are counted each', () => {
+    const heat = new SlotHeat(0);
+    const second = (requests: number, atMs: number) => {
+      for (let i = 0; i < requests; i++) heat.count(i % 50, 1, 10, 20);
+      const report = heat.report(CACHE, atMs)!;
+      heat.taken(report.sequence);
+      return countsOf(report);
+    };
+    second(100_000, 1000);
+    const busy = second(100_000, 2000);
+    assert.equal(heat.ecpu, 200_000);
+    const all = Object.values(busy).reduce((sum, [requests]) => sum + requests!, 0);
+    assert.ok(Math.abs(all - 100_000) < 2_000, `${all} of 100000`);
+    assert.equal(Object.keys(busy).length, 50);
+    for (const [requests, ecpu, bytesIn, bytesOut] of Object.values(busy)) {
+      assert.ok(Math.abs(requests! - 2000) < 400, `${requests} of 2000`);
+      assert.deepEqual([ecpu, bytesIn, bytesOut], [requests, 10 * requests!, 20 * requests!]);
+    }
+    second(100, 3000);
+    const few = second(100, 4000);
+    assert.deepEqual(few[7], [2, 2, 20, 40]);
+  });
+
   test('few requests make no slot hot', () => {
     const heat = new SlotHeat(0);
     for (let i = 0; i < 150; i++) heat.count(7, 1, 0, 0);

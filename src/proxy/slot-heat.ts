@@ -1,5 +1,7 @@
 /**
  * Counts what one cache does on this proxy by slot, and hands it to control as reports of what has grown (model/heat.ts).
+ * Every request while they are few; of many a part (BUSY_SAMPLE): of a slot with 1000 requests a second that is 5 % of noise,
+ * of all slots of a shard together nothing, and a third of the cost (bench/heat-cost.ts). What is metered, `ecpu`, is exact.
  * One report is under way at a time; what is counted meanwhile waits for the next. A bounded sketch of keys is fed for the
  * slots that are watched: those that control names, and any slot that by itself takes a good part of this cache's traffic.
  */
@@ -26,6 +28,10 @@ const WATCH_SECONDS = 10;
 const IDLE_REPORTS = 60;
 /** Of the requests for watched slots one in so many feeds the sketch, at random. */
 const SAMPLE = 8;
+/** From so many requests a second on ... */
+const BUSY_REQUESTS = 30_000;
+/** ... one in so many is counted in its slot, at random, for all that it stands for. */
+const BUSY_SAMPLE = 4;
 /** Hot keys in a report. */
 const REPORTED_KEYS = 16;
 
@@ -60,6 +66,9 @@ export class SlotHeat {
   /** Slots found hot here, and for how many seconds more. */
   readonly #found = new Map<number, number>();
   #skip = 1;
+  /** Requests that one which is counted in its slot stands for, and how many are left until the next. */
+  #every = 1;
+  #skipSlots = 1;
   #random = 0x2545f491;
 
   constructor(nowMs: number) {
@@ -84,6 +93,10 @@ export class SlotHeat {
   /** As `count`, for a part of a request that is charged as a whole. Hot. */
   countSlot(slot: number, ecpu: number, bytesIn: number, bytesOut: number): void {
     if (!this.#counts) return;
+    if (this.#every > 1) {
+      if (--this.#skipSlots > 0) return;
+      this.#skipSlots = this.#skipFor(this.#every);
+    }
     const noted = this.#noted;
     const at = this.#notedLength;
     noted[at] = slot;
@@ -97,12 +110,16 @@ export class SlotHeat {
   /** A request for the key `buf[start, end)` of a watched slot. */
   noteKey(slot: number, buf: Uint8Array, start: number, end: number, isRead: boolean): void {
     if (--this.#skip > 0) return;
-    // Not every eighth: pipelines have rhythms of their own.
+    this.#skip = this.#skipFor(SAMPLE);
+    this.hotKeys?.record(slot, buf, start, end, isRead, SAMPLE);
+  }
+
+  /** A number whose mean is `every`, and not that itself: pipelines have rhythms of their own. */
+  #skipFor(every: number): number {
     this.#random ^= this.#random << 13;
     this.#random ^= this.#random >>> 17;
     this.#random ^= this.#random << 5;
-    this.#skip = 1 + ((this.#random >>> 8) % (2 * SAMPLE - 1));
-    this.hotKeys?.record(slot, buf, start, end, isRead, SAMPLE);
+    return 1 + ((this.#random >>> 8) % (2 * every - 1));
   }
 
   /** Control names the slots whose keys it wants to know, instead of those it named before. */
@@ -146,14 +163,15 @@ export class SlotHeat {
     if (this.#notedLength === 0) return;
     const noted = this.#noted;
     const cells = (this.#cells ??= new Float64Array(SLOT_COUNT * MEASURES));
+    const every = this.#every;
     for (let i = 0; i < this.#notedLength; i += MEASURES) {
       const slot = noted[i]!;
       const at = slot * MEASURES;
       if (cells[at] === 0) this.#touched[this.#touchedCount++] = slot;
-      cells[at]! += 1;
-      cells[at + 1]! += noted[i + 1]!;
-      cells[at + 2]! += noted[i + 2]!;
-      cells[at + 3]! += noted[i + 3]!;
+      cells[at]! += every;
+      cells[at + 1]! += every * noted[i + 1]!;
+      cells[at + 2]! += every * noted[i + 2]!;
+      cells[at + 3]! += every * noted[i + 3]!;
     }
     this.#notedLength = 0;
   }
@@ -206,6 +224,8 @@ export class SlotHeat {
     if (cells === null) return [];
     let all = 0;
     for (let i = 0; i < this.#touchedCount; i++) all += cells[this.#touched[i]! * MEASURES]!;
+    // For the next second; everything noted before is summed up.
+    if (this.#counts) this.#every = all > BUSY_REQUESTS * seconds ? BUSY_SAMPLE : 1;
     const least = Math.max(all * WATCH_SHARE, WATCH_REQUESTS * seconds);
     const hot: number[] = [];
     for (let i = 0; i < this.#touchedCount; i++) {
