@@ -1,7 +1,7 @@
 /**
  * Counts what one cache does on this proxy by slot, and hands it to control as reports of what has grown (model/heat.ts).
  * Every request while they are few; of many a part (BUSY_SAMPLE): of a slot with 1000 requests a second that is 5 % of noise,
- * of all slots of a shard together nothing, and a third of the cost (bench/heat-cost.ts). What is metered, `ecpu`, is exact.
+ * of all slots of a shard together nothing (bench/heat-cost.ts says what it saves). What is metered, `ecpu`, is exact.
  * One report is under way at a time; what is counted meanwhile waits for the next. A bounded sketch of keys is fed for the
  * slots that are watched: those that control names, and any slot that by itself takes a good part of this cache's traffic.
  */
