@@ -4,6 +4,7 @@ import { beforeEach, describe, it } from 'node:test';
 import { until } from '../../../e2e/harness/until.ts';
 import { RespError, type RespValue } from '../../protocol/resp-value.ts';
 import { MissingScripts } from './missing-scripts.ts';
+import type { Request } from './request.ts';
 import { NodeMap } from './node-map.ts';
 
 const BODY = Buffer.from('return 1');
@@ -53,6 +54,23 @@ describe('MissingScripts', () => {
     assert.equal(scripts.areAt(0, [SHA], performance.now()), true);
     scripts.forgetNode(0);
     assert.equal(scripts.areAt(0, [SHA], performance.now()), false);
+  });
+
+  it('believes that NOSCRIPT is a script’s own only where the script was known before the request was sent', async () => {
+    const text = `*3\r\n$7\r\nEVALSHA\r\n$40\r\n${SHA}\r\n$1\r\n0\r\n`;
+    const buf = Buffer.from(text);
+    const request = { fixed: null, command: {}, buf, start: 0 } as unknown as Request;
+    const ended = async (sentMs: number) => {
+      const search = scripts.search(0, request, sentMs)!;
+      await until(() => search.state !== 'searching');
+      return search.state;
+    };
+    const sentMs = performance.now() - 1;
+    // Somebody else has brought it since.
+    nodes[0]!.add(SHA);
+    assert.equal(await ended(sentMs), 'brought');
+    assert.equal(await ended(sentMs), 'brought');
+    assert.equal(await ended(performance.now()), 'here');
   });
 
   it('waits for a node that does not answer', async () => {

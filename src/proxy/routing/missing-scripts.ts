@@ -32,7 +32,7 @@ export interface MissingScriptsParts {
   readonly deadlineMs: () => number;
 }
 
-/** Of one script for one node. `here`: it was there before; `nowhere`: nobody has it, or the node does not answer. */
+/** Of one script for one node. `here`: it was there when the request was sent; `nowhere`: nobody has it, or the node does not answer. */
 export interface ScriptSearch {
   readonly state: 'searching' | Outcome;
 }
@@ -44,6 +44,13 @@ interface Search {
   readonly startedMs: number;
   endedMs: number;
   ended: Promise<void>;
+}
+
+interface Presence {
+  /** The node has said so; false: it was told to load it. */
+  readonly said: boolean;
+  /** Known since (performance.now()). */
+  readonly sinceMs: number;
 }
 
 /** A client that has been told so loads it itself; until then everyone is told so at once. */
@@ -67,8 +74,8 @@ export class MissingScripts {
   readonly #bodies = new ScriptBodies();
   /** By node and script. */
   readonly #searches = new Map<string, Search>();
-  /** Scripts at each node; true: it has said so, false: it was told to load it. */
-  readonly #present = new Map<number, Map<string, boolean>>();
+  /** Scripts at each node. */
+  readonly #present = new Map<number, Map<string, Presence>>();
 
   constructor(parts: MissingScriptsParts) {
     this.#parts = parts;
@@ -99,9 +106,10 @@ export class MissingScripts {
   /**
    * For a request that `node` has answered with NOSCRIPT. It must not be sent again before the script is found: it may have run.
    *
+   * @param sentMs not before it was sent (performance.now())
    * @returns null when the answer is the client's
    */
-  search(node: number, request: Request): ScriptSearch | null {
+  search(node: number, request: Request, sentMs: number): ScriptSearch | null {
     if (request.fixed !== null || request.command === null) return null;
     const head = request.buf!.toString('latin1', request.start, request.start + HEAD_BYTES);
     const sha = SHA1.exec(head)?.[1]?.toLowerCase();
@@ -109,7 +117,7 @@ export class MissingScripts {
     const last = this.#searches.get(keyOf(node, sha));
     if (last?.state === 'searching') return last;
     if (last?.state === 'nowhere' && performance.now() - last.endedMs < REMEMBER_MS) return null;
-    return this.#begin(node, sha);
+    return this.#begin(node, sha, sentMs);
   }
 
   /**
@@ -131,16 +139,16 @@ export class MissingScripts {
     const present = this.#present.get(node);
     const searches: Search[] = [];
     for (const sha of shas) {
-      if (present?.get(sha) === true) continue;
+      if (present?.get(sha)?.said === true) continue;
       const last = this.#searches.get(keyOf(node, sha));
       if (last?.state === 'searching') searches.push(last);
       else if (last?.state !== 'nowhere' || last.startedMs < sinceMs)
-        searches.push(this.#begin(node, sha));
+        searches.push(this.#begin(node, sha, performance.now()));
     }
     return searches;
   }
 
-  #begin(node: number, sha: string): Search {
+  #begin(node: number, sha: string, sentMs: number): Search {
     if (this.#searches.size >= SEARCHES_MAXIMUM) this.#dropEnded();
     const search: Search = {
       state: 'searching',
@@ -149,7 +157,7 @@ export class MissingScripts {
       ended: Promise.resolve(),
     };
     this.#searches.set(keyOf(node, sha), search);
-    search.ended = this.#bringOne(sha, node)
+    search.ended = this.#bringOne(sha, node, sentMs)
       .catch((): Outcome => 'nowhere')
       .then((outcome) => {
         search.state = outcome;
@@ -164,11 +172,13 @@ export class MissingScripts {
       if (state !== 'searching') this.#searches.delete(key);
   }
 
-  async #bringOne(sha: string, node: number): Promise<Outcome> {
+  async #bringOne(sha: string, node: number, sentMs: number): Promise<Outcome> {
     const here = await this.#untilAnswered(node, ['SCRIPT', 'SHOW', sha]);
     if (here instanceof Uint8Array) {
+      const known = this.#present.get(node)?.get(sha);
       this.#note(node, sha, true);
-      return 'here';
+      // Another request, or another proxy, may have brought it since this one was sent.
+      return known !== undefined && known.sinceMs <= sentMs ? 'here' : 'brought';
     }
     if (!(here instanceof RespError)) return 'nowhere';
     if (this.#present.get(node)?.delete(sha) === true) this.#bodies.drop(sha);
@@ -215,7 +225,11 @@ export class MissingScripts {
     let present = this.#present.get(node);
     if (present === undefined || present.size >= PRESENT_MAXIMUM)
       this.#present.set(node, (present = new Map()));
-    present.set(sha, said || present.get(sha) === true);
+    const known = present.get(sha);
+    present.set(sha, {
+      said: said || known?.said === true,
+      sinceMs: known?.sinceMs ?? performance.now(),
+    });
   }
 }
 

@@ -54,12 +54,22 @@ const ABORTED_BECAUSE = Buffer.from('-EXECABORT Transaction discarded because of
 /** A connection that was its own state (WATCH, a blocked command) is gone; what it was sent last was not executed. */
 export const LOST_CONNECTION = errorReply('NODELOST The connection to the node was lost');
 
+/** What is known of a request that was answered with NOSCRIPT. */
+interface Sought {
+  /** Null: it has ended, and the request was sent again. */
+  readonly search: ScriptSearch | null;
+  /** Of the request: the object may be another one's by then. */
+  readonly startedUs: number;
+  /** The request was not sent before (performance.now()). */
+  readonly sentMs: number;
+}
+
 export class TakeBack {
   readonly #parts: TakeBackParts;
   readonly #map: NodeMap;
   readonly #retries: RetryQueue;
   /** Requests whose script is looked for; by when they came, for they are used again for others. */
-  readonly #sought = new WeakMap<Request, { search: ScriptSearch; startedUs: number }>();
+  readonly #sought = new WeakMap<Request, Sought>();
 
   constructor(parts: TakeBackParts) {
     this.#parts = parts;
@@ -148,9 +158,12 @@ export class TakeBack {
       return this.#take(upstream, request, reason, 0, reason.length);
     }
     if (startsWith(buf, start, TEXT_NOSCRIPT)) {
-      const search = this.#parts.scripts.search(upstream.node, request);
+      const { startedUs } = request;
+      const before = this.#sought.get(request);
+      const sentMs = before?.startedUs === startedUs ? before.sentMs : startedUs / 1000;
+      const search = this.#parts.scripts.search(upstream.node, request, sentMs);
       if (search === null) return false;
-      this.#sought.set(request, { search, startedUs: request.startedUs });
+      this.#sought.set(request, { search, startedUs, sentMs });
       this.#retries.add(request, buf, start, end);
       return true;
     }
@@ -167,12 +180,15 @@ export class TakeBack {
   #verdict(request: Request): RetryVerdict {
     if (request.scripts !== null) return this.#hasScripts(request) ? 'try' : 'wait';
     const sought = this.#sought.get(request);
-    if (sought === undefined) return 'try';
-    if (sought.startedUs === request.startedUs) {
-      if (sought.search.state === 'searching') return 'wait';
-      if (sought.search.state !== 'brought') return 'give-up';
+    if (sought === undefined || sought.search === null) return 'try';
+    if (sought.startedUs !== request.startedUs) {
+      this.#sought.delete(request);
+      return 'try';
     }
-    this.#sought.delete(request);
+    if (sought.search.state === 'searching') return 'wait';
+    if (sought.search.state !== 'brought') return 'give-up';
+    // The same answer once more, from a node that has it by now, is the script's own.
+    this.#sought.set(request, { ...sought, search: null, sentMs: performance.now() });
     return 'try';
   }
 
